@@ -1,0 +1,55 @@
+"""What the OpenAPI document says beyond what the views say: the key, and the problems that any call may answer.
+
+Loaded only when a document is made.
+"""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.generators import SchemaGenerator
+
+PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457 problem details. `code` is stable and made for programs.",
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "pointer": {"type": "string", "description": "A JSON pointer (RFC 6901) to the field."},
+                    "code": {"type": "string"},
+                    "detail": {"type": "string"},
+                },
+                "required": ["pointer", "code", "detail"],
+            },
+        },
+    },
+    "required": ["type", "title", "status", "detail", "code"],
+}
+
+
+class AuthKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "accounts.authentication.AuthKeyAuthentication"
+    name = "auth_key"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return {"type": "http", "scheme": "bearer", "description": "The `auth_key` that signing in answered."}
+
+
+class Generator(SchemaGenerator):
+    def get_schema(self, *args: Any, **kwargs: Any) -> Any:
+        """The document, with a problem as the default answer of each operation."""
+        document = super().get_schema(*args, **kwargs)  # type: ignore[no-untyped-call]
+        document["components"]["schemas"]["Problem"] = PROBLEM
+        reference = {"$ref": "#/components/schemas/Problem"}
+        answer = {"description": "A problem", "content": {"application/problem+json": {"schema": reference}}}
+        for path in document["paths"].values():
+            for operation in path.values():
+                operation["responses"]["default"] = answer
+        return document

@@ -1,0 +1,174 @@
+"""Settings. The only reader of the environment: every variable is named here and in README.md."""
+
+import os
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def env(name: str, default: str = "") -> str:
+    return os.environ.get(name, "").strip() or default
+
+
+def envbool(name: str, default: bool) -> bool:
+    value = env(name, str(default)).lower()
+    if value in ("1", "true", "yes", "on"):
+        return True
+    if value in ("0", "false", "no", "off"):
+        return False
+    raise ImproperlyConfigured(f"{name} must be true or false, not {value!r}.")
+
+
+def envint(name: str, default: int) -> int:
+    value = env(name, str(default))
+    if not value.isascii() or not value.isdigit() or int(value) < 1:
+        raise ImproperlyConfigured(f"{name} must be a whole number above 0, not {value!r}.")
+    return int(value)
+
+
+def envlist(name: str, default: str = "") -> list[str]:
+    return [item.strip() for item in env(name, default).split(",") if item.strip()]
+
+
+def required(name: str, local: str) -> str:
+    """The variable's value. Only LOCAL has a default to fall back on."""
+    if value := env(name, local if LOCAL else ""):
+        return value
+    raise ImproperlyConfigured(f"{name} is not set; it has a default only with LOCAL=true.")
+
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+LOCAL = envbool("LOCAL", False)
+DEBUG = LOCAL
+
+SECRET_KEY = required("SECRET_KEY", "local-development-only-" + "0" * 32)
+SECRET_KEY_FALLBACKS = envlist("SECRET_KEY_FALLBACKS")
+ALLOWED_HOSTS = envlist("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1],testserver" if LOCAL else "")
+PUBLIC_URL = required("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
+CORS_ALLOWED_ORIGINS = envlist("CORS_ORIGINS")
+
+# AWS. Without an endpoint of one's own, LOCAL means the embedded AWS that localaws.py runs.
+EMBEDDED_AWS = "http://127.0.0.1:4566"
+AWS_REGION = env("AWS_REGION", env("AWS_DEFAULT_REGION", "us-east-1" if LOCAL else ""))
+AWS_ENDPOINT_URL = env("AWS_ENDPOINT_URL", EMBEDDED_AWS if LOCAL else "")
+DYNAMODB_ENDPOINT_URL = env("AWS_ENDPOINT_URL_DYNAMODB", AWS_ENDPOINT_URL) or None
+S3_ENDPOINT_URL = env("AWS_ENDPOINT_URL_S3", AWS_ENDPOINT_URL) or None
+S3_PUBLIC_ENDPOINT_URL = env("S3_PUBLIC_ENDPOINT_URL") or S3_ENDPOINT_URL
+if LOCAL and AWS_ENDPOINT_URL == EMBEDDED_AWS:
+    # The embedded AWS has one account, and botocore looks for its credentials here.
+    os.environ["AWS_ACCESS_KEY_ID"] = os.environ["AWS_SECRET_ACCESS_KEY"] = "test"  # noqa: S105
+
+USERS_TABLE = required("USERS_TABLE", "recorder-users")
+RECORDINGS_TABLE = required("RECORDINGS_TABLE", "recorder-recordings")
+CHANGES_TABLE = required("CHANGES_TABLE", "recorder-changes")
+RECORDINGS_BUCKET = required("RECORDINGS_BUCKET", "recorder-files")
+
+# Policy. Sizes are bytes.
+GUEST_LOGIN = envbool("GUEST_LOGIN", LOCAL)
+QUOTA_BYTES = envint("QUOTA_BYTES", 5 * 2**30)
+GUEST_QUOTA_BYTES = envint("GUEST_QUOTA_BYTES", 200 * 2**20)
+MAX_RECORDING_BYTES = envint("MAX_RECORDING_BYTES", 5 * 2**30)
+TRASH_DAYS = envint("TRASH_DAYS", 30)
+UPLOAD_DAYS = envint("UPLOAD_DAYS", 7)
+
+if MAX_RECORDING_BYTES > 5 * 2**30:
+    raise ImproperlyConfigured("MAX_RECORDING_BYTES is above 5 GiB, the most that S3 takes in one PUT.")
+if not LOCAL:
+    if len(SECRET_KEY) < 32:
+        raise ImproperlyConfigured("SECRET_KEY is shorter than 32 characters and could be guessed.")
+    if not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS:
+        raise ImproperlyConfigured("ALLOWED_HOSTS must name the hosts served; empty or * lets callers forge links.")
+    if not PUBLIC_URL.startswith("https://"):
+        raise ImproperlyConfigured("PUBLIC_URL must begin with https://: keys would travel in the clear.")
+    if not AWS_REGION:
+        raise ImproperlyConfigured("AWS_REGION is not set; presigned URLs must name the bucket's region.")
+elif env("AWS_LAMBDA_FUNCTION_NAME"):
+    raise ImproperlyConfigured("LOCAL is true on AWS Lambda: that would open debug pages and guest login to everyone.")
+
+# Django, without a SQL database and without django.contrib.auth.
+DATABASES: dict[str, object] = {}
+INSTALLED_APPS = ["rest_framework", "drf_spectacular", "drf_spectacular_sidecar", "corsheaders"]
+INSTALLED_APPS += ["accounts", "recordings", "web"]
+MIDDLEWARE = [
+    "recorder_project.problems.ProblemMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "recorder_project.urls"
+WSGI_APPLICATION = "recorder_project.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "web" / "templates"],  # before rest_framework's, whose api.html we replace
+        "APP_DIRS": True,
+        "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
+    }
+]
+APPEND_SLASH = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = LOCAL
+
+# Security. Cookies and redirects are strict wherever the server is reached over https.
+CSRF_COOKIE_SECURE = not LOCAL
+CSRF_COOKIE_HTTPONLY = False  # the browsable API's own JavaScript reads it
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+SECURE_PROXY_SSL_HEADER = None if LOCAL else ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_HSTS_SECONDS = 0 if LOCAL else 365 * 24 * 3600
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CORS_ALLOW_CREDENTIALS = False  # apps on other origins send their key in Authorization
+CORS_URLS_REGEX = r"^/api/"
+CORS_EXPOSE_HEADERS = ["Retry-After", "WWW-Authenticate"]
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.AuthKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["recorder_project.parsers.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": [
+        "rest_framework.renderers.JSONRenderer",
+        "rest_framework.renderers.BrowsableAPIRenderer",
+    ],
+    "EXCEPTION_HANDLER": "recorder_project.problems.exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "UNAUTHENTICATED_USER": None,
+    "UNAUTHENTICATED_TOKEN": None,
+    "URL_FORMAT_OVERRIDE": None,  # ?format= would be an unknown parameter like any other
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Recorder",
+    "VERSION": "1.0.0",
+    "DESCRIPTION": "Keeps voice recordings safe, lists them, gives them back and lets them go.",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": [],
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "DEFAULT_GENERATOR_CLASS": "recorder_project.schema.Generator",
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "loggers": {
+        "botocore": {"level": "WARNING"},
+        "boto3": {"level": "WARNING"},
+        "s3transfer": {"level": "WARNING"},
+        "pynamodb": {"level": "WARNING"},  # its DEBUG lines hold whole rows
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+    },
+}
