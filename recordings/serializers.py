@@ -1,0 +1,207 @@
+"""Shapes of what recordings take and give. No I/O."""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from datetime import UTC
+from typing import Any
+
+from rest_framework import serializers
+
+from recordings.models import Recording, stamp
+
+SHA256 = r"^[0-9a-f]{64}\Z"
+CONTENT_TYPE = re.compile(
+    r"""(?:audio/[a-z0-9][a-z0-9!#$&^_.+-]*|video/mp4|video/webm|application/ogg)  # type
+        (?:[ ]?;[ ]?[a-z0-9-]+=(?:[a-z0-9!#$&^_.+-]+|"[a-z0-9 ,.;=+-]*"))*         # parameters
+    """,
+    re.ASCII | re.IGNORECASE | re.VERBOSE,
+)
+
+
+class StrictSerializer(serializers.Serializer[dict[str, Any]]):
+    """Input that may hold only what is declared: a misspelt field is an error and not ignored."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping) and (unknown := [name for name in data if name not in self.fields]):
+            raise serializers.ValidationError(
+                {name: [serializers.ErrorDetail("There is no such field.", "unknown_field")] for name in unknown}
+            )
+        return super().to_internal_value(data)
+
+    @classmethod
+    def read(cls, data: Any, *, partial: bool = False) -> dict[str, Any]:
+        """The valid input. Raises a 400 Problem that points to each field that is not."""
+        serializer = cls(data=data, partial=partial)
+        serializer.is_valid(raise_exception=True)
+        return dict(serializer.validated_data)
+
+
+def one_line(value: str) -> None:
+    if any(unicodedata.category(character) == "Cc" for character in value):
+        raise serializers.ValidationError("Control characters are not allowed.", "control_character")
+
+
+def text(*, max_length: int, **options: Any) -> serializers.CharField:
+    """One line of text in any script, counted in characters."""
+    return serializers.CharField(max_length=max_length, validators=[one_line], **options)
+
+
+def acceptable_type(value: str) -> None:
+    if not CONTENT_TYPE.fullmatch(value):
+        raise serializers.ValidationError(
+            "Only audio/*, video/mp4, video/webm and application/ogg are kept here.", "content_type"
+        )
+
+
+def content_type() -> serializers.CharField:
+    return serializers.CharField(max_length=255, validators=[acceptable_type])
+
+
+def sha256(**options: Any) -> serializers.RegexField:
+    return serializers.RegexField(SHA256, help_text="Lowercase hex.", **options)
+
+
+class Moment(serializers.DateTimeField):
+    """A time in, in any offset (none means UTC); a text in the tables' form out."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(default_timezone=UTC, **options)
+
+    def to_internal_value(self, value: Any) -> str:  # type: ignore[override]
+        try:
+            return stamp(super().to_internal_value(value))
+        except (OverflowError, ValueError):
+            self.fail("overflow")
+
+
+class Tags(serializers.ListField):
+    """Kept in order, without repeats."""
+
+    child = text(max_length=50)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        return list(dict.fromkeys(super().to_internal_value(data)))
+
+
+def tags(**options: Any) -> Tags:
+    return Tags(max_length=20, required=False, **options)
+
+
+def notes(**options: Any) -> serializers.CharField:
+    return serializers.CharField(max_length=4000, allow_blank=True, trim_whitespace=False, required=False, **options)
+
+
+class CreateSerializer(StrictSerializer):
+    name = text(max_length=255)
+    size = serializers.IntegerField(min_value=1, help_text="Bytes.")
+    sha256 = sha256()
+    content_type = content_type()
+    recorded_at = Moment(required=False, help_text="Defaults to now.")
+    tags = tags()
+    notes = notes()
+
+
+class UploadSerializer(StrictSerializer):
+    """The small upload's parameters, from path, query and headers."""
+
+    name = text(max_length=255)
+    content_type = content_type()
+    recorded_at = Moment(required=False)
+    sha256 = sha256(required=False)
+
+
+class EditSerializer(StrictSerializer):
+    name = text(max_length=255, required=False)
+    tags = tags()
+    notes = notes()
+    favorite = serializers.BooleanField(required=False)
+
+
+class ListQuery(StrictSerializer):
+    limit = serializers.IntegerField(min_value=1, max_value=200, default=50)
+    cursor = serializers.CharField(
+        default="", allow_blank=True, max_length=1000, help_text="`next_cursor` of the page before."
+    )
+    shelf = serializers.ChoiceField(["library", "trash", "uploading"], default="library")
+    tag = text(max_length=50, default="", allow_blank=True)
+    search = text(max_length=100, default="", allow_blank=True, help_text="Found in name or notes, whatever the case.")
+
+    def get_fields(self) -> dict[str, Any]:
+        """`from` is a Python keyword."""
+        start = Moment(required=False, help_text="recorded_at from here on.")
+        end = Moment(required=False, help_text="recorded_at before this.")
+        return {**super().get_fields(), "from": start, "to": end}
+
+
+class EmptyTrashQuery(StrictSerializer):
+    shelf = serializers.ChoiceField(["trash"], help_text="Only the trash can be emptied.")
+
+
+class DestroyQuery(StrictSerializer):
+    permanent = serializers.BooleanField(default=False, help_text="Purge it for good instead of trashing it.")
+
+
+class DownloadQuery(StrictSerializer):
+    disposition = serializers.ChoiceField(["attachment", "inline"], default="attachment")
+    redirect = serializers.BooleanField(default=True, help_text="false answers 200 with the URL.")
+
+
+class RecordingSerializer(serializers.Serializer[Recording]):
+    id = serializers.CharField()
+    name = serializers.CharField()
+    status = serializers.ChoiceField(["uploading", "ready", "mismatch"])
+    size = serializers.IntegerField(help_text="Bytes.")
+    sha256 = serializers.CharField()
+    content_type = serializers.CharField()
+    recorded_at = serializers.DateTimeField()
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+    trashed_at = serializers.DateTimeField(allow_null=True)
+    verified_at = serializers.DateTimeField(
+        allow_null=True, help_text="When the stored bytes were proven to have this SHA-256."
+    )
+    duration = serializers.FloatField(allow_null=True, help_text="Seconds.")
+    codec = serializers.CharField(allow_null=True)
+    sample_rate = serializers.IntegerField(allow_null=True, help_text="Hertz.")
+    channels = serializers.IntegerField(allow_null=True)
+    bit_rate = serializers.IntegerField(allow_null=True, help_text="Bits a second.")
+    tags = serializers.ListField(child=serializers.CharField())
+    notes = serializers.CharField()
+    favorite = serializers.BooleanField()
+    version = serializers.IntegerField(help_text="The account's counter when this recording last changed.")
+
+    def to_representation(self, instance: Recording) -> dict[str, Any]:
+        """The stored values as they are: they have the API's form already."""
+        return {name: getattr(instance, name) for name in _NAMES}
+
+
+def recording(row: Recording) -> dict[str, Any]:
+    return _SHAPE.to_representation(row)
+
+
+_SHAPE = RecordingSerializer()
+_NAMES = tuple(str(name) for name in _SHAPE.fields)
+
+
+class UploadInstructions(serializers.Serializer[dict[str, Any]]):
+    kind = serializers.ChoiceField(["single"])
+    method = serializers.ChoiceField(["PUT"])
+    url = serializers.CharField(help_text="Send exactly the declared bytes here, without Authorization.")
+    headers = serializers.DictField(child=serializers.CharField(), help_text="Send these along, unchanged.")
+    expires_at = serializers.DateTimeField(help_text="Create again for a fresh URL.")
+
+
+class CreatedSerializer(serializers.Serializer[dict[str, Any]]):
+    recording = RecordingSerializer()
+    upload = UploadInstructions(allow_null=True, help_text="null: the bytes are here already.")
+
+
+class PageSerializer(serializers.Serializer[dict[str, Any]]):
+    results = RecordingSerializer(many=True)
+    next_cursor = serializers.CharField(allow_null=True, help_text="null on the last page.")
+
+
+class DownloadSerializer(serializers.Serializer[dict[str, Any]]):
+    url = serializers.CharField()
+    expires_at = serializers.DateTimeField()

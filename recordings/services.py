@@ -1,0 +1,253 @@
+"""What can be done with recordings that are there: find, list, change, trash, restore, purge, erase."""
+
+import logging
+import random
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from django.conf import settings
+
+from recorder_project.paging import dump_cursor, load_cursor
+from recorder_project.problems import Problem, not_found
+from recordings import storage
+from recordings.models import (
+    Conflict,
+    Ledger,
+    Recording,
+    Work,
+    change,
+    days_from_now,
+    erase_rows,
+    now,
+    remove,
+)
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+RETRY_SECONDS = 5.0
+SEARCH_READS = 2000
+
+
+def pauses(seconds: float = RETRY_SECONDS) -> Iterator[None]:
+    """Yield for each try at a contended write, sleeping longer and longer between them, for `seconds` in all."""
+    start, wait = time.monotonic(), 0.01
+    while True:
+        yield
+        if time.monotonic() - start > seconds:
+            raise Problem(503, "busy", "Too many changes to this account at once. Nothing was changed.", retry_after=2)
+        time.sleep(random.uniform(0, wait))  # noqa: S311 - jitter
+        wait = min(wait * 2, 0.5)
+
+
+def open_account(user_id: str) -> Ledger:
+    """The account's ledger. Raises 401 once the account is closed."""
+    ledger = Ledger.find(user_id, 0)
+    if ledger is None or ledger.closed:
+        raise Problem(401, "account_closed", "This account is closed.")
+    return ledger
+
+
+def settle(user_id: str, id: str, decide: Callable[[Recording | None, Ledger], T], row: Recording | None = None) -> T:
+    """Read the recording and the ledger, let `decide` act on them, and do it again when somebody else was faster.
+
+    `row` saves the first read where the caller has just made it.
+    """
+    for _ in pauses():
+        row = row or Recording.find(id, user_id)
+        ledger = open_account(user_id)
+        try:
+            return decide(row, ledger)
+        except Conflict:
+            row = None
+    raise AssertionError  # pauses() ends by raising
+
+
+def find(user_id: str, id: str) -> Recording:
+    """The account's recording, strongly consistent. Raises 404 alike for what is not there and not theirs."""
+    row = Recording.find(id, user_id) if ID.fullmatch(id) else None
+    return present(row)
+
+
+def present(row: Recording | None) -> Recording:
+    if row is None or row.status == "purging":
+        raise not_found()
+    return row
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which recordings a list shows. `start` (included) and `end` (excluded) bound recorded_at."""
+
+    shelf: str = "library"
+    tag: str = ""
+    search: str = ""
+    start: str | None = None
+    end: str | None = None
+
+    def match(self, row: Recording) -> bool:
+        if self.end and row.recorded_at >= self.end:
+            return False
+        if self.tag and self.tag not in row.tags:
+            return False
+        return not self.search or self.search in f"{row.name}\n{row.notes}".casefold()
+
+
+def page(user_id: str, filters: Filters, *, limit: int, cursor: str) -> tuple[list[Recording], str | None]:
+    """One page of a shelf, newest first, and the cursor of the next.
+
+    With a tag or a search it reads on until the page is full or the shelf is done, at most SEARCH_READS recordings a
+    request: a page can then be short, even empty, while its cursor says that there is more.
+    """
+    binding = (user_id, filters.shelf, filters.tag, filters.search, filters.start or "", filters.end or "")
+    after = load_cursor(cursor, *binding) if cursor else None
+    selective = bool(filters.tag or filters.search)
+    found: list[Recording] = []
+    for _ in range(0, SEARCH_READS, 200):
+        size = 200 if selective else limit + 1
+        rows = Recording.on_shelf(
+            user_id, filters.shelf, start=filters.start, end=filters.end, after=after, limit=size
+        )
+        for row in rows:
+            if filters.match(row):
+                if len(found) == limit:
+                    return found, dump_cursor(after, *binding)
+                found.append(row)
+            after = row.position
+        if len(rows) < size:
+            return found, None
+    return found, dump_cursor(after, *binding)
+
+
+def edit(user_id: str, id: str, values: dict[str, Any]) -> Recording:
+    """Set name, recorded_at, tags, notes or favorite."""
+
+    def decide(row: Recording | None, ledger: Ledger) -> Recording:
+        row = present(row)
+        news = {name: value for name, value in values.items() if getattr(row, name) != value}
+        return change(row, ledger, news) if news else row
+
+    return settle(user_id, id, decide, row=find(user_id, id))
+
+
+def trash(user_id: str, id: str) -> None:
+    """Put a recording into the trash, from where the sweep purges it after TRASH_DAYS. An upload is purged at once."""
+
+    def decide(row: Recording | None, ledger: Ledger) -> bool:
+        row = present(row)
+        if row.status == "uploading":
+            begin_purge(row, ledger)
+        elif not row.trashed_at:
+            values = {"trashed_at": now(), "shelf": f"{user_id}#trash", "due_at": days_from_now(settings.TRASH_DAYS)}
+            row = change(row, ledger, values)
+        return row.status == "purging"
+
+    if settle(user_id, id, decide, row=find(user_id, id)):
+        leave_to_sweep(finish_purge, user_id, id)
+
+
+def restore(user_id: str, id: str) -> Recording:
+    """Take a recording out of the trash."""
+
+    def decide(row: Recording | None, ledger: Ledger) -> Recording:
+        row = present(row)
+        return untrash(row, ledger) if row.trashed_at else row
+
+    return settle(user_id, id, decide, row=find(user_id, id))
+
+
+def untrash(row: Recording, ledger: Ledger) -> Recording:
+    return change(row, ledger, {"trashed_at": None, "shelf": f"{row.user_id}#library", "due_at": None})
+
+
+def purge(user_id: str, id: str, *, when: Callable[[Recording], bool] = lambda row: True) -> bool:
+    """Delete a recording for good, if it still is one that `when` means. Returns whether it did.
+
+    Once the row says `purging` the recording is gone for everybody; if what follows fails, the sweep goes on with it.
+    """
+
+    def decide(row: Recording | None, ledger: Ledger) -> bool:
+        row = present(row)
+        if not when(row):
+            return False
+        begin_purge(row, ledger)
+        return True
+
+    begun = settle(user_id, id, decide, row=find(user_id, id))
+    if begun:
+        leave_to_sweep(finish_purge, user_id, id)
+    return begun
+
+
+def begin_purge(row: Recording, ledger: Ledger) -> None:
+    change(row, ledger, {"status": "purging", "shelf": None, "due_at": now()}, deleted=True)
+
+
+def leave_to_sweep(finish: Callable[..., object], *args: Any) -> None:
+    """Do now what is decided and due; where that fails for the moment, the sweep will do it."""
+    try:
+        finish(*args)
+    except Problem as problem:
+        log.warning("%s is left to the sweep: %s", finish.__name__, problem.code)
+
+
+def finish_purge(user_id: str, id: str) -> None:
+    """Delete the objects of a `purging` recording, then its row. Done by whoever comes first, safe beside itself."""
+    row = Recording.find(id, user_id)
+    if row is None or row.status != "purging":
+        return
+    for attempt in [row.attempt, *(row.discarded or [])]:
+        storage.delete(row.key_of(attempt))
+    for _ in pauses():
+        try:
+            remove(row)
+        except Conflict:
+            again = Recording.find(id, user_id)
+            if again and again.status == "purging" and again.attempt == row.attempt:
+                continue
+        return
+
+
+def empty_trash(user_id: str, *, seconds: float = 5.0) -> None:
+    """Purge everything in the trash as it is now: some of it at once, the rest by the sweep."""
+    work = Work.of("trash", user_id, due_at=now())
+    work.save()
+    continue_emptying(user_id, work.created_at, until=time.monotonic() + seconds)
+
+
+def continue_emptying(user_id: str, before: str, *, until: float) -> bool:
+    """Purge what was trashed until `before`. Returns whether nothing of it is left."""
+    after = None
+    while rows := Recording.on_shelf(user_id, "trash", start=None, end=None, after=after, limit=200):
+        for row in rows:
+            if time.monotonic() > until:
+                return False
+            try:
+                purge(user_id, row.id, when=lambda row: bool(row.trashed_at) and row.trashed_at <= before)
+            except Problem as problem:
+                if problem.status_code != 404:  # purged meanwhile
+                    raise
+            after = row.position
+    return True
+
+
+def download(user_id: str, id: str, *, inline: bool) -> str:
+    """A presigned URL for the recording's bytes, also while it is in the trash."""
+    row = find(user_id, id)
+    if row.status == "uploading":
+        raise Problem(409, "upload_incomplete", "The recording has not been uploaded completely yet.")
+    return storage.presign_get(row.key, name=row.name, content_type=row.content_type, inline=inline)
+
+
+def erase(user_id: str, *, until: float) -> bool:
+    """Closing's part for this package: every object and row of a closed account, the ledger last.
+
+    Returns whether all is gone at `until` (time.monotonic); a repeat goes on where this stopped. The second look at
+    the bucket finds what an upload that was under way has left meanwhile.
+    """
+    prefix = f"recordings/{user_id}/"
+    return storage.erase(prefix, until=until) and erase_rows(user_id, until) and storage.erase(prefix, until=until)

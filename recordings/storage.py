@@ -1,0 +1,283 @@
+"""The bucket: what is stored under a key, presigned URLs, deletion. Base64 hashes and botocore's errors end here.
+
+boto3 and django-storages are imported by the first call that needs them: a list of recordings needs no S3, and they
+cost 30 ms of cold start.
+"""
+
+import base64
+import hashlib
+import logging
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.utils.http import content_disposition_header
+
+from recorder_project.problems import unavailable
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+log = logging.getLogger(__name__)
+
+UPLOAD_SECONDS = DOWNLOAD_SECONDS = 6 * 3600
+CHUNK = 1024 * 1024
+ABSENT = {"404", "NoSuchKey", "NotFound"}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What S3 says of an object: its size in bytes, and its SHA-256 in hex where the store kept one."""
+
+    size: int
+    sha256: str | None
+
+
+def _config() -> Config:
+    """SigV4; on AWS the bucket's own host in its region, since a redirect would break signatures and CORS.
+
+    Checksums are ours to choose (the SHA-256 that the recording declares), so botocore adds none where S3 wants none.
+    """
+    return Config(
+        signature_version="s3v4",
+        s3={
+            "addressing_style": "path" if settings.S3_ENDPOINT_URL else "virtual",
+            "us_east_1_regional_endpoint": "regional",
+        },
+        connect_timeout=1,
+        read_timeout=5,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        max_pool_connections=32,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+
+
+@cache
+def _s3() -> Any:
+    """boto3's resource for the endpoint that the server itself uses."""
+    import boto3
+
+    return boto3.session.Session().resource(
+        "s3", region_name=settings.AWS_REGION, endpoint_url=settings.S3_ENDPOINT_URL, config=_config()
+    )
+
+
+def _client() -> "S3Client":
+    client: S3Client = _s3().meta.client
+    return client
+
+
+@cache
+def _signer() -> "S3Client":
+    """A client for presigned URLs, which name the endpoint that the app can reach."""
+    if settings.S3_PUBLIC_ENDPOINT_URL == settings.S3_ENDPOINT_URL:
+        return _client()
+    import boto3
+
+    client: S3Client = boto3.session.Session().client(
+        "s3", region_name=settings.AWS_REGION, endpoint_url=settings.S3_PUBLIC_ENDPOINT_URL, config=_config()
+    )
+    return client
+
+
+@cache
+def _files() -> Any:
+    """django-storages for the bytes that pass through the server; S3 checks their SHA-256 as it takes them."""
+    from boto3.s3.transfer import TransferConfig
+    from storages.backends.s3 import S3Storage
+
+    class Files(S3Storage):  # type: ignore[misc]
+        @property
+        def connection(self) -> Any:
+            return _s3()  # one for the process; S3Storage makes one for each thread
+
+    return Files(
+        bucket_name=settings.RECORDINGS_BUCKET,
+        object_parameters={"ChecksumAlgorithm": "SHA256"},
+        transfer_config=TransferConfig(use_threads=False, multipart_threshold=64 * 1024 * 1024),
+    )
+
+
+@contextmanager
+def _edge() -> Iterator[None]:
+    """Turn what may pass by itself into a 503 Problem."""
+    try:
+        yield
+    except ClientError as error:
+        answer = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if answer >= 500 or answer == 429 or error.response["Error"].get("Code") in ("SlowDown", "OperationAborted"):
+            raise unavailable() from error
+        raise
+    except BotoCoreError as error:
+        raise unavailable() from error
+
+
+def save(key: str, content: bytes, content_type: str) -> None:
+    """Store bytes that came through the server."""
+    file = ContentFile(content)
+    file.content_type = content_type  # type: ignore[attr-defined]  # where S3Storage looks for it
+    with _edge():
+        _files().save(key, file)
+
+
+def stat(key: str) -> Stored | None:
+    """What is stored under `key`, or None. One HeadObject."""
+    with _edge():
+        try:
+            head = _client().head_object(Bucket=settings.RECORDINGS_BUCKET, Key=key, ChecksumMode="ENABLED")
+        except ClientError as error:
+            if error.response["Error"].get("Code") in ABSENT:
+                return None
+            raise
+    checksum = head.get("ChecksumSHA256", "")
+    if not checksum or "-" in checksum:  # "-" marks a hash of hashes, which says nothing of the whole
+        return Stored(head["ContentLength"], None)
+    return Stored(head["ContentLength"], base64.b64decode(checksum).hex())
+
+
+def digest(key: str) -> str | None:
+    """The SHA-256 of the stored bytes, in hex, read in constant memory; None where there is no object."""
+    with _edge():
+        try:
+            content = _client().get_object(Bucket=settings.RECORDINGS_BUCKET, Key=key)["Body"]
+        except ClientError as error:
+            if error.response["Error"].get("Code") in ABSENT:
+                return None
+            raise
+        sha256 = hashlib.sha256()
+        for chunk in content.iter_chunks(CHUNK):
+            sha256.update(chunk)
+        return sha256.hexdigest()
+
+
+def delete(key: str) -> None:
+    """Delete the object; a versioned bucket keeps it as an old version until its lifecycle expires it."""
+    with _edge():
+        _client().delete_object(Bucket=settings.RECORDINGS_BUCKET, Key=key)
+
+
+def erase(prefix: str, *, until: float = math.inf) -> bool:
+    """Delete everything under `prefix`: objects, their old versions, and multipart uploads that never ended.
+
+    Returns whether it was done before `until` (time.monotonic).
+    """
+    client, bucket = _client(), settings.RECORDINGS_BUCKET
+    with _edge():
+        for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix):
+            for upload in page.get("Uploads", []):
+                client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        for versions in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
+            found: list[Any] = [*versions.get("Versions", []), *versions.get("DeleteMarkers", [])]
+            if found and time.monotonic() > until:
+                return False
+            if found:
+                objects: Any = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in found]
+                failed = client.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True}).get("Errors")
+                if failed:
+                    raise unavailable()
+    return True
+
+
+def presign_put(key: str, *, size: int, sha256: str, content_type: str) -> tuple[str, dict[str, str]]:
+    """A URL for one PUT of exactly these bytes, and the headers that go with it. No call to AWS.
+
+    Content-Length, Content-Type, the SHA-256 and `If-None-Match: *` are signed: S3 refuses another length (403),
+    other bytes (400) and a second write (412).
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
+    """
+    checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
+    url = _signer().generate_presigned_url(
+        "put_object",
+        Params={
+            "Bucket": settings.RECORDINGS_BUCKET,
+            "Key": key,
+            "ContentLength": size,
+            "ContentType": content_type,
+            "ChecksumSHA256": checksum,
+            "IfNoneMatch": "*",
+        },
+        ExpiresIn=UPLOAD_SECONDS,
+    )
+    return url, {"Content-Type": content_type, "x-amz-checksum-sha256": checksum, "If-None-Match": "*"}
+
+
+def presign_get(key: str, *, name: str, content_type: str, inline: bool) -> str:
+    """A URL for reading one object (Range works), under the recording's name. No call to AWS.
+
+    The name travels as RFC 6266 and RFC 8187 have it, so that it survives in any script.
+    """
+    return _signer().generate_presigned_url(
+        "get_object",
+        Params={
+            "Bucket": settings.RECORDINGS_BUCKET,
+            "Key": key,
+            "ResponseContentType": content_type,
+            "ResponseContentDisposition": _disposition(name, inline=inline),
+        },
+        ExpiresIn=DOWNLOAD_SECONDS,
+    )
+
+
+def _disposition(name: str, *, inline: bool) -> str:
+    """Content-Disposition that holds the name even when inline, where Django leaves it out."""
+    header: str = content_disposition_header(as_attachment=True, filename=name) or "attachment"
+    return "inline" + header.removeprefix("attachment") if inline else header
+
+
+def reachable() -> None:
+    """One HeadBucket. Raises a 503 Problem when S3 does not answer."""
+    with _edge():
+        _client().head_bucket(Bucket=settings.RECORDINGS_BUCKET)
+
+
+def create_bucket(origins: list[str]) -> None:
+    """Make the bucket: private, versioned, with CORS for `origins`, and stale leftovers expired. Safe to repeat.
+
+    A store other than S3 may lack one of these; what it lacks is logged.
+    """
+    client, bucket = _client(), settings.RECORDINGS_BUCKET
+    elsewhere = settings.AWS_REGION != "us-east-1"
+    place: Any = {"CreateBucketConfiguration": {"LocationConstraint": settings.AWS_REGION}} if elsewhere else {}
+    with suppress(client.exceptions.BucketAlreadyOwnedByYou):
+        client.create_bucket(Bucket=bucket, **place)
+    private = {
+        "BlockPublicAcls": True,
+        "IgnorePublicAcls": True,
+        "BlockPublicPolicy": True,
+        "RestrictPublicBuckets": True,
+    }
+    rule = {
+        "AllowedMethods": ["GET", "HEAD", "PUT"],
+        "AllowedOrigins": origins,
+        "AllowedHeaders": ["*"],
+        "ExposeHeaders": ["ETag"],
+        "MaxAgeSeconds": 3600,
+    }
+    leftovers = {
+        "ID": "leftovers",
+        "Status": "Enabled",
+        "Filter": {"Prefix": ""},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": settings.UPLOAD_DAYS + 7},
+        "NoncurrentVersionExpiration": {"NoncurrentDays": 7},
+        "Expiration": {"ExpiredObjectDeleteMarker": True},
+    }
+    calls: dict[str, dict[str, Any]] = {
+        "put_public_access_block": {"PublicAccessBlockConfiguration": private},
+        "put_bucket_versioning": {"VersioningConfiguration": {"Status": "Enabled"}},
+        "put_bucket_cors": {"CORSConfiguration": {"CORSRules": [rule]}},
+        "put_bucket_lifecycle_configuration": {"LifecycleConfiguration": {"Rules": [leftovers]}},
+    }
+    for name, arguments in calls.items():
+        try:
+            getattr(client, name)(Bucket=bucket, **arguments)
+        except ClientError as error:
+            log.warning("%s: %s", name, error)

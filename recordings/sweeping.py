@@ -1,0 +1,82 @@
+"""The hourly sweep: everything that is due is completed, purged or closed, whoever forgot it."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from recorder_project.problems import Problem
+from recordings.models import SHARDS, Recording, Work, now
+from recordings.services import continue_emptying, finish_purge, purge
+from recordings.uploads import complete
+
+log = logging.getLogger(__name__)
+
+# Work that other packages have, by kind. Called with the user id and when to stop (time.monotonic), it returns
+# whether it is done.
+WORK: dict[str, Callable[[str, float], bool]] = {}
+
+
+def sweep(*, seconds: float = 600) -> Counter[str]:
+    """Do what is due, for at most `seconds`. Returns how many of each came out; a fault in one holds up no other."""
+    until, moment = time.monotonic() + seconds, now()
+    outcomes: Counter[str] = Counter()
+    for shard in SHARDS:
+        for id, user_id in Recording.due(shard, moment):
+            if time.monotonic() > until:
+                outcomes["postponed"] += 1
+                return outcomes
+            try:
+                outcomes[settle_one(id, user_id, moment, until)] += 1
+            except Exception:
+                log.exception("The sweep could not finish %s of %s", id, user_id)
+                outcomes["failed"] += 1
+    return outcomes
+
+
+def settle_one(id: str, user_id: str, moment: str, until: float) -> str:
+    """Do what one due row waits for. Returns what became of it."""
+    kind, _, rest = id.partition(":")
+    if rest:
+        return do_work(kind, user_id, until)
+    row = Recording.find(id, user_id)
+    if row is None or not row.due_at or row.due_at > moment:
+        return "changed"  # meanwhile, or the index is behind its table
+    try:
+        if row.status == "purging":
+            finish_purge(user_id, id)
+            return "purged"
+        if row.status == "uploading" and arrived(row):
+            return "completed"
+        return "purged" if purge(user_id, id, when=lambda row: is_due(row, moment)) else "changed"
+    except Problem as problem:
+        if problem.status_code != 404:
+            raise
+        return "changed"
+
+
+def arrived(row: Recording) -> bool:
+    """Whether an overdue upload could be completed after all."""
+    try:
+        return complete(row.user_id, row.id).status == "ready"
+    except Problem as problem:
+        if problem.status_code != 409:
+            raise
+        return False
+
+
+def is_due(row: Recording, moment: str) -> bool:
+    return row.due_at is not None and row.due_at <= moment and (row.status == "uploading" or bool(row.trashed_at))
+
+
+def do_work(kind: str, user_id: str, until: float) -> str:
+    """Emptying a trash, or another package's work. The row goes when nothing is left to do."""
+    work = Work.find(f"{kind}:{user_id}", user_id)
+    if work is None:
+        return "changed"
+    if kind != "trash":
+        return "closed" if WORK[kind](user_id, until) else "waiting"
+    if not continue_emptying(user_id, work.created_at, until=until):
+        return "postponed"
+    work.delete(Work.created_at == work.created_at)  # a newer order to empty it stays
+    return "emptied"

@@ -1,0 +1,153 @@
+"""Endpoints under recordings/."""
+
+import hashlib
+from typing import cast
+
+from django.http import HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from recorder_project.parsers import RawParser
+from recorder_project.problems import Problem
+from recordings import serializers, services, uploads
+from recordings.models import days_from_now
+from recordings.serializers import recording
+from recordings.storage import DOWNLOAD_SECONDS
+
+ID = OpenApiParameter("id", str, OpenApiParameter.PATH)
+
+
+def caller_id(request: Request) -> str:
+    return cast("str", request.user.id)  # type: ignore[union-attr]  # a Session
+
+
+class RecordingViewSet(ViewSet):
+    lookup_field = "id"
+    lookup_value_regex = "[^/]+"
+
+    @extend_schema(
+        request=serializers.CreateSerializer,
+        responses={201: serializers.CreatedSerializer, 200: serializers.CreatedSerializer},
+    )
+    def create(self, request: Request) -> Response:
+        """Declare a recording and get told where its bytes go. Safe to repeat: the same content is the same recording.
+
+        200 when it is known already: an upload under way goes on with a fresh URL, a trashed recording is restored.
+        """
+        data = serializers.CreateSerializer.read(request.data)
+        row, is_new = uploads.create(caller_id(request), data)
+        answer = {"recording": recording(row), "upload": uploads.instructions(row)}
+        return Response(answer, 201 if is_new else 200)
+
+    @extend_schema(parameters=[serializers.ListQuery], responses=serializers.PageSerializer)
+    def list(self, request: Request) -> Response:
+        """A shelf's recordings, newest first. A page may end early: only a null `next_cursor` means the end."""
+        query = serializers.ListQuery.read(request.query_params.dict())
+        filters = services.Filters(
+            query["shelf"], query["tag"], query["search"].casefold(), query.get("from"), query.get("to")
+        )
+        rows, cursor = services.page(caller_id(request), filters, limit=query["limit"], cursor=query["cursor"])
+        return Response({"results": [recording(row) for row in rows], "next_cursor": cursor})
+
+    @extend_schema(
+        operation_id="recordings_empty_trash", parameters=[serializers.EmptyTrashQuery], responses={202: None}
+    )
+    def destroy_many(self, request: Request) -> Response:
+        """Empty the trash: purge everything that is in it now. It may take a while after the answer."""
+        serializers.EmptyTrashQuery.read(request.query_params.dict())
+        services.empty_trash(caller_id(request))
+        return Response(status=202)
+
+    @extend_schema(parameters=[ID], responses=serializers.RecordingSerializer)
+    def retrieve(self, request: Request, id: str) -> Response:
+        """One recording."""
+        return Response(recording(services.find(caller_id(request), id)))
+
+    @extend_schema(parameters=[ID], request=serializers.EditSerializer, responses=serializers.RecordingSerializer)
+    def partial_update(self, request: Request, id: str) -> Response:
+        """Rename it, tag it, write notes, mark it as a favourite."""
+        values = serializers.EditSerializer.read(request.data, partial=True)
+        return Response(recording(services.edit(caller_id(request), id, values)))
+
+    @extend_schema(parameters=[ID, serializers.DestroyQuery], responses={204: None})
+    def destroy(self, request: Request, id: str) -> Response:
+        """Put it into the trash, or purge it for good. An upload that is not complete is purged either way."""
+        query = serializers.DestroyQuery.read(request.query_params.dict())
+        act = services.purge if query["permanent"] else services.trash
+        act(caller_id(request), id)
+        return Response(status=204)
+
+    @extend_schema(parameters=[ID], request=None, responses=serializers.RecordingSerializer)
+    @action(detail=True, methods=["post"])
+    def complete(self, request: Request, id: str) -> Response:
+        """Say that all bytes are sent. `ready` comes back once they are proven to be the declared ones."""
+        return Response(recording(uploads.complete(caller_id(request), id)))
+
+    @extend_schema(parameters=[ID], request=None, responses=serializers.RecordingSerializer)
+    @action(detail=True, methods=["post"])
+    def restore(self, request: Request, id: str) -> Response:
+        """Take it out of the trash."""
+        return Response(recording(services.restore(caller_id(request), id)))
+
+    @extend_schema(
+        parameters=[ID, serializers.DownloadQuery],
+        responses={302: OpenApiResponse(description="To the bytes."), 200: serializers.DownloadSerializer},
+    )
+    @action(detail=True)
+    def download(self, request: Request, id: str) -> HttpResponseBase:
+        """Go to the bytes: a URL for some hours, where Range works and which must not get the Authorization header."""
+        query = serializers.DownloadQuery.read(request.query_params.dict())
+        url = services.download(caller_id(request), id, inline=query["disposition"] == "inline")
+        headers = {"Cache-Control": "no-store"}
+        if query["redirect"]:
+            return HttpResponseRedirect(url, headers=headers)
+        return Response({"url": url, "expires_at": days_from_now(DOWNLOAD_SECONDS / 86400)}, headers=headers)
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("name", str, OpenApiParameter.PATH),
+            OpenApiParameter("recorded_at", OpenApiTypes.DATETIME),
+            OpenApiParameter("sha256", str, description="Checked against what arrived."),
+        ],
+        request={"audio/*": OpenApiTypes.BINARY},
+        responses={201: serializers.RecordingSerializer, 200: serializers.RecordingSerializer},
+    )
+    @action(detail=False, methods=["put"], url_path=r"upload/(?P<name>[\s\S]+)", parser_classes=[RawParser])
+    def upload(self, request: Request, name: str) -> Response:
+        """Send a small recording (at most 4 MiB) as it is; larger ones begin with POST recordings/."""
+        query = {**request.query_params.dict(), "name": name, "content_type": request.content_type or ""}
+        declared = serializers.UploadSerializer.read(query)
+        content = read_body(request)
+        actual = hashlib.sha256(content).hexdigest()
+        if declared.get("sha256", actual) != actual:
+            raise Problem(409, "checksum_mismatch", f"What arrived has the SHA-256 {actual}; nothing was kept.")
+        row, is_new = uploads.store(caller_id(request), content, {**declared, "sha256": actual, "size": len(content)})
+        return Response(recording(row), 201 if is_new else 200)
+
+
+def read_body(request: Request) -> bytes:
+    """The whole body, which must be as long as Content-Length said: WSGI servers hand over a cut-off one as if it
+    were whole. Under Lambda only HTTP_CONTENT_LENGTH is what the caller said; CONTENT_LENGTH is what the gateway
+    passed on, which is longer when it took audio for text.
+    """
+    declared = request.META.get("HTTP_CONTENT_LENGTH") or request.META.get("CONTENT_LENGTH") or ""
+    if not declared.isdigit():
+        raise Problem(411, "length_required", "Say how long the body is in Content-Length.")
+    if int(declared) > uploads.SMALL:
+        raise Problem(
+            413, "too_large", f"At most {uploads.SMALL} bytes this way; POST recordings/ takes larger recordings."
+        )
+    content = request._request.read(uploads.SMALL + 1)
+    if len(content) != int(declared):
+        raise Problem(400, "incomplete_body", f"{declared} bytes were announced, {len(content)} arrived.")
+    if not content:
+        raise Problem(400, "invalid", "The body is empty.", errors=[EMPTY])
+    return content
+
+
+EMPTY = {"pointer": "", "code": "empty", "detail": "The body is empty."}
