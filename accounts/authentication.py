@@ -1,0 +1,58 @@
+"""Who is calling: the auth_key, in `Authorization: Bearer …` from apps or in a cookie from the pages."""
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from rest_framework.authentication import BaseAuthentication, CSRFCheck, get_authorization_header
+from rest_framework.request import Request
+
+from accounts.models import SLIDING, Session
+from accounts.services import authenticate
+from recorder_project.problems import Problem
+
+if TYPE_CHECKING:
+    from django.http.response import HttpResponseBase
+
+# __Host- makes browsers refuse a cookie that another host of the same domain has set.
+COOKIE = "recorder" if settings.LOCAL else "__Host-recorder"
+
+
+class AuthKeyAuthentication(BaseAuthentication):
+    """Sets `request.user` to the Session. A cookie counts for an unsafe method only with Django's CSRF token."""
+
+    def authenticate(self, request: Request) -> tuple[Session, Session] | None:
+        scheme, _, auth_key = get_authorization_header(request).decode("latin-1").partition(" ")
+        if not scheme:
+            return self.by_cookie(request)
+        session = authenticate(auth_key.strip()) if scheme.lower() == "bearer" else None
+        if session is None:
+            raise bad_key()
+        return session, session
+
+    def by_cookie(self, request: Request) -> tuple[Session, Session] | None:
+        session = session_of(request._request)
+        if session is None:
+            return None
+        check = CSRFCheck(lambda request: HttpResponse())
+        check.process_request(request._request)
+        if check.process_view(request._request, lambda request: HttpResponse(), (), {}):
+            raise Problem(403, "csrf_failed", "A call that changes something needs the page's CSRF token.")
+        return session, session
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+def bad_key() -> Problem:
+    return Problem(401, "invalid_key", "This key is not valid, or its session has ended. Sign in again.")
+
+
+def session_of(request: HttpRequest) -> Session | None:
+    """The session that the page's cookie names, if it still lives."""
+    auth_key = request.COOKIES.get(COOKIE)
+    return authenticate(auth_key) if auth_key else None
+
+
+def set_cookie(response: "HttpResponseBase", auth_key: str) -> None:
+    response.set_cookie(COOKIE, auth_key, max_age=SLIDING, secure=not settings.LOCAL, httponly=True, samesite="Lax")
