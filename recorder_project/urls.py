@@ -1,0 +1,42 @@
+"""Every route, on one screen."""
+
+from django.urls import include, path, re_path
+from rest_framework.routers import Route, SimpleRouter
+
+from accounts.views import AccountsViewSet, MeView, SessionViewSet
+from recorder_project import problems
+from recordings.views import RecordingViewSet
+from web import views as web
+
+
+class Router(SimpleRouter):
+    """DRF's router, with DELETE on a list: `?scope=others` of sessions, `?shelf=trash` of recordings."""
+
+    routes = [  # noqa: RUF012 - DRF declares it as an instance variable
+        Route(
+            url=r"^{prefix}{trailing_slash}$",
+            mapping={"get": "list", "post": "create", "delete": "destroy_many"},
+            name="{basename}-list",
+            detail=False,
+            initkwargs={},
+        ),
+        *SimpleRouter.routes[1:],
+    ]
+
+
+router = Router()
+router.register("accounts/sessions", SessionViewSet, basename="session")
+router.register("accounts", AccountsViewSet, basename="account")
+router.register("recordings", RecordingViewSet, basename="recording")
+
+urlpatterns = [
+    path("", web.home),
+    path("login/", web.login),
+    path("logout/", web.logout),
+    path("health/", web.health),
+    path("api/v1/accounts/me/", MeView.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"})),
+    path("api/v1/schema/", web.schema, name="schema"),
+    path("api/v1/docs/", web.docs),
+    path("api/v1/", include(router.urls)),
+    re_path(r"^api/", problems.unknown_path),
+]

@@ -1,0 +1,77 @@
+"""Pages for people and probes: home, signing in and out, health, the API's own document."""
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from accounts import providers, services
+from accounts.authentication import COOKIE, session_of, set_cookie
+from accounts.models import Session
+from recorder_project import problems
+from recordings.models import Ledger
+from recordings.storage import reachable
+
+
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    return render(request, "web/home.html", {"user": session_of(request)})
+
+
+@require_http_methods(["GET", "POST"])
+def login(request: HttpRequest) -> HttpResponse:
+    """Sign a browser in as a guest, or with an auth_key that an app has shown; then back to where it came from."""
+    target = request.POST.get("next") or request.GET.get("next") or "/"
+    if not url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
+        target = "/"
+    context = {"next": target, "providers": providers.offered(), "user": session_of(request)}
+    if request.method == "GET":
+        return render(request, "web/login.html", context)
+    auth_key = request.POST.get("auth_key", "").strip()
+    if request.POST.get("provider") == "guest" and "guest" in providers.offered():
+        auth_key = services.log_in(device_name="Browser")["auth_key"]
+    elif services.authenticate(auth_key) is None:
+        return render(request, "web/login.html", {**context, "wrong": True}, status=401)
+    response = HttpResponseRedirect(target)
+    set_cookie(response, auth_key)
+    return response
+
+
+@require_POST
+def logout(request: HttpRequest) -> HttpResponse:
+    """End the browser's session."""
+    session = session_of(request)
+    if session:
+        services.end_session(session.id, session.auth_key)
+    response = HttpResponseRedirect("/")
+    response.delete_cookie(COOKIE, samesite="Lax")
+    return response
+
+
+@require_GET
+def health(request: HttpRequest) -> HttpResponse:
+    """200 while the process answers; with `?deep=1`, only while DynamoDB and S3 answer too."""
+    if request.GET.get("deep") == "1":
+        try:
+            Session.find("health", "health")
+            Ledger.find("health", 0)
+            reachable()
+        except Exception:  # noqa: BLE001 - whatever it is, the answer is "not healthy"
+            problems.log.exception("The deep health check failed")
+            return problems.response(503, "unavailable", "DynamoDB or S3 does not answer.")
+    return JsonResponse({"status": "ok"})
+
+
+def schema(request: HttpRequest) -> HttpResponseBase:
+    """The OpenAPI document. Its generator is imported here: it costs cold start and nobody else needs it."""
+    from drf_spectacular.views import SpectacularAPIView
+
+    return SpectacularAPIView.as_view()(request)
+
+
+def docs(request: HttpRequest) -> HttpResponseBase:
+    """The API's page. See `schema` for the import."""
+    from drf_spectacular.views import SpectacularSwaggerSplitView
+
+    return SpectacularSwaggerSplitView.as_view(url_name="schema")(request)
