@@ -71,8 +71,8 @@ MAX_RECORDING_BYTES = envint("MAX_RECORDING_BYTES", 5 * 2**30)
 TRASH_DAYS = envint("TRASH_DAYS", 30)
 UPLOAD_DAYS = envint("UPLOAD_DAYS", 7)
 
-if MAX_RECORDING_BYTES > 5 * 2**30:
-    raise ImproperlyConfigured("MAX_RECORDING_BYTES is above 5 GiB, the most that S3 takes in one PUT.")
+if MAX_RECORDING_BYTES > 5 * 2**40:
+    raise ImproperlyConfigured("MAX_RECORDING_BYTES is above 5 TiB, more than one object of S3 can hold.")
 if not LOCAL:
     if len(SECRET_KEY) < 32:
         raise ImproperlyConfigured("SECRET_KEY is shorter than 32 characters and could be guessed.")

@@ -212,7 +212,9 @@ class Recording(Table):
     notes = UnicodeAttribute(default="")
     favorite = BooleanAttribute(default=False)
     attempt = UnicodeAttribute()
-    # Attempts that are over, whose objects go with the next write that follows.
+    upload_id = UnicodeAttribute(null=True)  # of the attempt's multipart upload, until it is put together
+    kept = UnicodeAttribute(null=True)  # a mismatch's attempt, which stays until the one under way is verified
+    # `leftover`s: attempts that are over, whose objects go before the next step of this recording.
     discarded: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, null=True)
     duration = NumberAttribute(null=True)
     codec = UnicodeAttribute(null=True)
@@ -232,6 +234,27 @@ class Recording(Table):
 
     def key_of(self, attempt: str) -> str:
         return f"recordings/{self.user_id}/{self.id}/{attempt}"
+
+    @property
+    def stored_key(self) -> str:
+        """Where the bytes are that a download gives."""
+        return self.key_of(self.kept or self.attempt)
+
+    @property
+    def awaits_bytes(self) -> bool:
+        """Whether an attempt is under way."""
+        return self.status == "uploading" or bool(self.kept)
+
+    @property
+    def leftover(self) -> str:
+        """The current attempt, as `discarded` remembers it once another takes its place."""
+        return f"{self.attempt} {self.upload_id or ''}".strip()
+
+    @property
+    def leftovers(self) -> list[tuple[str, str]]:
+        """(key, multipart upload id or "") of each attempt that is over."""
+        parted = (leftover.partition(" ") for leftover in self.discarded or [])
+        return [(self.key_of(attempt), upload_id) for attempt, _, upload_id in parted]
 
     @classmethod
     def on_shelf(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_field
 from rest_framework import serializers
 
 from recordings.models import Recording, stamp
@@ -184,7 +185,32 @@ _SHAPE = RecordingSerializer()
 _NAMES = tuple(str(name) for name in _SHAPE.fields)
 
 
-class UploadInstructions(serializers.Serializer[dict[str, Any]]):
+class PartSerializer(StrictSerializer):
+    number = serializers.IntegerField(min_value=1, max_value=10_000)
+    sha256 = sha256()
+
+
+class PartsSerializer(StrictSerializer):
+    parts = serializers.ListField(child=PartSerializer(), min_length=1, max_length=100)
+
+    def validate_parts(self, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if len({part["number"] for part in value}) < len(value):
+            raise serializers.ValidationError("A part is named twice.", "repeated")
+        return value
+
+
+class PartUrlSerializer(serializers.Serializer[dict[str, Any]]):
+    number = serializers.IntegerField()
+    url = serializers.CharField(help_text="PUT exactly this part's bytes here, without Authorization.")
+    headers = serializers.DictField(child=serializers.CharField(), help_text="Send these along, unchanged.")
+    expires_at = serializers.DateTimeField()
+
+
+class PartUrlsSerializer(serializers.Serializer[dict[str, Any]]):
+    parts = PartUrlSerializer(many=True)
+
+
+class SingleSerializer(serializers.Serializer[dict[str, Any]]):
     kind = serializers.ChoiceField(["single"])
     method = serializers.ChoiceField(["PUT"])
     url = serializers.CharField(help_text="Send exactly the declared bytes here, without Authorization.")
@@ -192,9 +218,28 @@ class UploadInstructions(serializers.Serializer[dict[str, Any]]):
     expires_at = serializers.DateTimeField(help_text="Create again for a fresh URL.")
 
 
+class MultipartSerializer(serializers.Serializer[dict[str, Any]]):
+    kind = serializers.ChoiceField(["multipart"])
+    part_size = serializers.IntegerField(help_text="Bytes of each part but the last.")
+    part_count = serializers.IntegerField()
+    received = serializers.ListField(child=serializers.IntegerField(), help_text="Numbers of parts not needed again.")
+    expires_at = serializers.DateTimeField()
+
+
+UPLOAD = PolymorphicProxySerializer(
+    component_name="Upload",
+    serializers={"single": SingleSerializer, "multipart": MultipartSerializer},
+    resource_type_field_name="kind",
+)
+
+
 class CreatedSerializer(serializers.Serializer[dict[str, Any]]):
     recording = RecordingSerializer()
-    upload = UploadInstructions(allow_null=True, help_text="null: the bytes are here already.")
+    upload = serializers.SerializerMethodField(help_text="null: the bytes are here already.")
+
+    @extend_schema_field(UPLOAD)
+    def get_upload(self, created: dict[str, Any]) -> Any:
+        return created["upload"]
 
 
 class PageSerializer(serializers.Serializer[dict[str, Any]]):

@@ -31,6 +31,7 @@ T = TypeVar("T")
 ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 RETRY_SECONDS = 5.0
 SEARCH_READS = 2000
+PROOF_DAYS = 1 / 24  # how long S3's event has to bring a proof or an object, before the sweep looks for itself
 
 
 def pauses(seconds: float = RETRY_SECONDS) -> Iterator[None]:
@@ -161,7 +162,14 @@ def restore(user_id: str, id: str) -> Recording:
 
 
 def untrash(row: Recording, ledger: Ledger) -> Recording:
-    return change(row, ledger, {"trashed_at": None, "shelf": f"{row.user_id}#library", "due_at": None})
+    return change(row, ledger, library(row))
+
+
+def library(row: Recording) -> dict[str, Any]:
+    """Values that put a recording where it can be seen; one that still waits for something stays due."""
+    waits = row.kept or (row.status == "ready" and not row.verified_at)
+    due_at = days_from_now(PROOF_DAYS) if waits else None
+    return {"trashed_at": None, "shelf": f"{row.user_id}#library", "due_at": due_at}
 
 
 def purge(user_id: str, id: str, *, when: Callable[[Recording], bool] = lambda row: True) -> bool:
@@ -200,8 +208,10 @@ def finish_purge(user_id: str, id: str) -> None:
     row = Recording.find(id, user_id)
     if row is None or row.status != "purging":
         return
-    for attempt in [row.attempt, *(row.discarded or [])]:
-        storage.delete(row.key_of(attempt))
+    for key, upload_id in [*row.leftovers, (row.key, row.upload_id or "")]:
+        storage.discard(key, upload_id)
+    if row.kept:
+        storage.delete(row.stored_key)
     for _ in pauses():
         try:
             remove(row)
@@ -240,7 +250,7 @@ def download(user_id: str, id: str, *, inline: bool) -> str:
     row = find(user_id, id)
     if row.status == "uploading":
         raise Problem(409, "upload_incomplete", "The recording has not been uploaded completely yet.")
-    return storage.presign_get(row.key, name=row.name, content_type=row.content_type, inline=inline)
+    return storage.presign_get(row.stored_key, name=row.name, content_type=row.content_type, inline=inline)
 
 
 def erase(user_id: str, *, until: float) -> bool:

@@ -21,7 +21,7 @@ from django.conf import settings
 from django.core.files.base import ContentFile
 from django.utils.http import content_disposition_header
 
-from recorder_project.problems import unavailable
+from recorder_project.problems import Problem, unavailable
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -38,6 +38,16 @@ class Stored:
     """What S3 says of an object: its size in bytes, and its SHA-256 in hex where the store kept one."""
 
     size: int
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a multipart upload as S3 lists it. `sha256` is base64, only ever handed back to S3."""
+
+    number: int
+    size: int
+    etag: str
     sha256: str | None
 
 
@@ -139,7 +149,7 @@ def stat(key: str) -> Stored | None:
                 return None
             raise
     checksum = head.get("ChecksumSHA256", "")
-    if not checksum or "-" in checksum:  # "-" marks a hash of hashes, which says nothing of the whole
+    if not checksum or "-" in checksum or head.get("ChecksumType") == "COMPOSITE":  # a hash of the parts' hashes
         return Stored(head["ContentLength"], None)
     return Stored(head["ContentLength"], base64.b64decode(checksum).hex())
 
@@ -163,6 +173,71 @@ def delete(key: str) -> None:
     """Delete the object; a versioned bucket keeps it as an old version until its lifecycle expires it."""
     with _edge():
         _client().delete_object(Bucket=settings.RECORDINGS_BUCKET, Key=key)
+
+
+def discard(key: str, upload_id: str = "") -> None:
+    """Delete the object, and abort the multipart upload that would still make it."""
+    if upload_id:
+        abort_multipart(key, upload_id)
+    delete(key)
+
+
+def start_multipart(key: str, content_type: str) -> str:
+    """Begin a multipart upload whose parts S3 checks by SHA-256. Returns its upload id."""
+    with _edge():
+        begun = _client().create_multipart_upload(
+            Bucket=settings.RECORDINGS_BUCKET, Key=key, ContentType=content_type, ChecksumAlgorithm="SHA256"
+        )
+    return begun["UploadId"]
+
+
+def list_parts(key: str, upload_id: str) -> list[Part] | None:
+    """The parts that S3 holds, in order; None where the upload is over. One ListParts for each 1,000."""
+    parts: list[Part] = []
+    with _edge():
+        try:
+            pages = _client().get_paginator("list_parts")
+            for page in pages.paginate(Bucket=settings.RECORDINGS_BUCKET, Key=key, UploadId=upload_id):
+                listed = page.get("Parts", [])
+                parts += [Part(p["PartNumber"], p["Size"], p["ETag"], p.get("ChecksumSHA256")) for p in listed]
+        except ClientError as error:
+            if error.response["Error"].get("Code") == "NoSuchUpload":
+                return None
+            raise
+    return parts
+
+
+def finish_multipart(key: str, upload_id: str, parts: list[Part]) -> None:
+    """Put the parts together. One that is over already is no error: what became of it, `stat` tells.
+
+    Raises 409 `upload_incomplete` where a part was replaced while this looked, `part_mismatch` for one too small.
+    """
+    listed: Any = []
+    for part in parts:
+        entry = {"PartNumber": part.number, "ETag": part.etag}
+        listed.append(entry | {"ChecksumSHA256": part.sha256} if part.sha256 else entry)
+    with _edge():
+        try:
+            _client().complete_multipart_upload(
+                Bucket=settings.RECORDINGS_BUCKET, Key=key, UploadId=upload_id, MultipartUpload={"Parts": listed}
+            )
+        except ClientError as error:
+            code = error.response["Error"].get("Code")
+            if code in ("InvalidPart", "InvalidPartOrder"):
+                raise Problem(409, "upload_incomplete", "A part changed just now. Call this again.") from error
+            if code == "EntityTooSmall":
+                raise Problem(409, "part_mismatch", "Every part but the last is at least 5 MiB long.") from error
+            if code != "NoSuchUpload":
+                raise
+
+
+def abort_multipart(key: str, upload_id: str) -> None:
+    with _edge():
+        try:
+            _client().abort_multipart_upload(Bucket=settings.RECORDINGS_BUCKET, Key=key, UploadId=upload_id)
+        except ClientError as error:
+            if error.response["Error"].get("Code") != "NoSuchUpload":
+                raise
 
 
 def erase(prefix: str, *, until: float = math.inf) -> bool:
@@ -208,6 +283,24 @@ def presign_put(key: str, *, size: int, sha256: str, content_type: str) -> tuple
         ExpiresIn=UPLOAD_SECONDS,
     )
     return url, {"Content-Type": content_type, "x-amz-checksum-sha256": checksum, "If-None-Match": "*"}
+
+
+def presign_part(key: str, upload_id: str, number: int, *, size: int, sha256: str) -> tuple[str, dict[str, str]]:
+    """A URL for one PUT of exactly this part, and its headers. Length and SHA-256 are signed. No call to AWS."""
+    checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
+    url = _signer().generate_presigned_url(
+        "upload_part",
+        Params={
+            "Bucket": settings.RECORDINGS_BUCKET,
+            "Key": key,
+            "UploadId": upload_id,
+            "PartNumber": number,
+            "ContentLength": size,
+            "ChecksumSHA256": checksum,
+        },
+        ExpiresIn=UPLOAD_SECONDS,
+    )
+    return url, {"x-amz-checksum-sha256": checksum}
 
 
 def presign_get(key: str, *, name: str, content_type: str, inline: bool) -> str:

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable
 
 from recorder_project.problems import Problem
+from recordings.completion import complete, give_up, verify
 from recordings.models import SHARDS, Recording, Work, now
 from recordings.services import continue_emptying, finish_purge, purge
-from recordings.uploads import complete
 
 log = logging.getLogger(__name__)
 
@@ -43,30 +43,43 @@ def settle_one(id: str, user_id: str, moment: str, until: float) -> str:
     if row is None or not row.due_at or row.due_at > moment:
         return "changed"  # meanwhile, or the index is behind its table
     try:
-        if row.status == "purging":
-            finish_purge(user_id, id)
-            return "purged"
-        if row.status == "uploading" and arrived(row):
-            return "completed"
-        return "purged" if purge(user_id, id, when=lambda row: is_due(row, moment)) else "changed"
+        return settle_recording(row, moment)
     except Problem as problem:
         if problem.status_code != 404:
             raise
         return "changed"
 
 
-def arrived(row: Recording) -> bool:
-    """Whether an overdue upload could be completed after all."""
-    try:
-        return complete(row.user_id, row.id).status == "ready"
-    except Problem as problem:
-        if problem.status_code != 409:
-            raise
-        return False
+def settle_recording(row: Recording, moment: str) -> str:
+    if row.status == "purging":
+        finish_purge(row.user_id, row.id)
+        return "purged"
+    if row.status == "uploading" or row.trashed_at:
+        if not row.trashed_at and arrived(row):
+            return "completed"
+        return "purged" if purge(row.user_id, row.id, when=lambda row: is_due(row, moment)) else "changed"
+    row = verify(row.user_id, row.id)
+    if row.kept:
+        return "completed" if arrived(row) else give_up(row.user_id, row.id, until=moment)
+    if row.status == "ready" and not row.verified_at:
+        log.error("The object of recording %s of %s is missing", row.id, row.user_id)
+        return "missing"
+    return "verified" if row.verified_at else "mismatched"
 
 
 def is_due(row: Recording, moment: str) -> bool:
     return row.due_at is not None and row.due_at <= moment and (row.status == "uploading" or bool(row.trashed_at))
+
+
+def arrived(row: Recording) -> bool:
+    """Whether an overdue upload could be completed after all."""
+    try:
+        complete(row.user_id, row.id)
+    except Problem as problem:
+        if problem.status_code != 409:
+            raise
+        return False
+    return True
 
 
 def do_work(kind: str, user_id: str, until: float) -> str:

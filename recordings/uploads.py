@@ -1,18 +1,20 @@
-"""The way of a recording from "created" to "ready": create, complete, and the small upload through the server."""
+"""The way of a recording from "created" to its last byte: create, resume, parts. completion.py goes on from there."""
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
 
-from recorder_project.problems import Problem
+from recorder_project.problems import Problem, invalid
 from recordings import storage
 from recordings.models import Conflict, Ledger, Recording, add, change, days_from_now, due_shard, now
-from recordings.services import find, finish_purge, pauses, present, settle, untrash
-from recordings.storage import Stored
+from recordings.services import find, finish_purge, library, settle, untrash
 
-SMALL = 4 * 2**20  # bytes through the server: Lambda takes 6 MB a request, a third of which base64 eats
+MULTIPART = 16 * 2**20  # from this size on, in bytes, an upload goes in parts
+PART = 8 * 2**20  # the smallest part we ask for; S3's own least is 5 MiB
+MOST_PARTS = 10_000  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 
 
 def id_of(user_id: str, sha256: str) -> str:
@@ -20,11 +22,25 @@ def id_of(user_id: str, sha256: str) -> str:
     return hashlib.sha256(f"{user_id}:{sha256}".encode()).hexdigest()[:32]
 
 
-def create(user_id: str, declared: dict[str, Any]) -> tuple[Recording, bool]:
+def create(user_id: str, declared: dict[str, Any]) -> tuple[Recording, bool, dict[str, Any] | None]:
+    """`declare`, and what the app has to send where: None when there is nothing to send."""
+    row, is_new = declare(user_id, declared)
+    whole = row.kept and not row.upload_id and row.size >= MULTIPART  # and waits for its proof
+    if whole or not row.awaits_bytes:
+        return row, is_new, None
+    if not row.upload_id:
+        return row, is_new, single(row)
+    received = [] if is_new else received_parts(row)
+    if received is None:  # the multipart upload is gone, and no object came of it
+        row, received = settle(user_id, row.id, lambda again, ledger: renew(row, again, ledger)), []
+    return row, is_new, multipart(row, received)
+
+
+def declare(user_id: str, declared: dict[str, Any]) -> tuple[Recording, bool]:
     """The recording for `declared` (name, size, sha256, content_type and what else is known), and whether it is new.
 
-    Safe to repeat: an upload under way goes on, a trashed recording is restored. Raises 409 `size_conflict` when a
-    stored recording has this hash and another size, 409 `quota_exceeded`, 413 `too_large`.
+    Safe to repeat: an upload under way goes on, a trashed recording is restored, a mismatch gets a new attempt. Raises
+    409 `size_conflict` when a stored recording has this hash and another size, 409 `quota_exceeded`, 413 `too_large`.
     """
     id, size = id_of(user_id, declared["sha256"]), declared["size"]
     if size > settings.MAX_RECORDING_BYTES:
@@ -33,7 +49,7 @@ def create(user_id: str, declared: dict[str, Any]) -> tuple[Recording, bool]:
     def decide(row: Recording | None, ledger: Ledger) -> tuple[Recording, bool]:
         if row is None:
             check_quota(ledger, size)
-            return add(new_recording(user_id, id, declared), ledger), True
+            return begin(new_recording(user_id, id, declared), ledger), True
         if row.status == "purging":
             finish_purge(user_id, id)
             raise Conflict
@@ -41,10 +57,11 @@ def create(user_id: str, declared: dict[str, Any]) -> tuple[Recording, bool]:
             return resume(row, ledger, size), False
         if row.size != size:
             raise Problem(409, "size_conflict", f"The recording with this hash is {row.size} bytes long.")
+        if row.status == "mismatch" and not row.kept:
+            return restart(row, ledger, {**library(row), "kept": row.attempt}), False
         return untrash(row, ledger) if row.trashed_at else row, False
 
-    row, is_new = settle(user_id, id, decide)
-    return row, is_new
+    return settle(user_id, id, decide)
 
 
 def new_recording(user_id: str, id: str, declared: dict[str, Any]) -> Recording:
@@ -58,23 +75,52 @@ def new_recording(user_id: str, id: str, declared: dict[str, Any]) -> Recording:
     return row
 
 
+def begin(row: Recording, ledger: Ledger) -> Recording:
+    """Put a new recording in. A large one's multipart upload comes first; who loses the race aborts his own."""
+    if row.size >= MULTIPART:
+        row.upload_id = storage.start_multipart(row.key, row.content_type)
+    try:
+        return add(row, ledger)
+    except Conflict:
+        if row.upload_id:
+            storage.abort_multipart(row.key, row.upload_id)
+        raise
+
+
+def restart(row: Recording, ledger: Ledger, values: dict[str, Any] | None = None, *, more: int = 0) -> Recording:
+    """Give the recording a new attempt, with a key of its own; `more` bytes are reserved. The row remembers the old
+    attempt until its object is deleted, unless `values` keep it.
+    """
+    values = values or {}
+    attempt = secrets.token_hex(16)
+    news: dict[str, Any] = {"attempt": attempt, "upload_id": None, "due_at": days_from_now(settings.UPLOAD_DAYS)}
+    if "kept" not in values:
+        news["discarded"] = [*(row.discarded or []), row.leftover]
+    if row.size + more >= MULTIPART:
+        news["upload_id"] = storage.start_multipart(row.key_of(attempt), row.content_type)
+    try:
+        return change(row, ledger, {**values, **news}, bytes=more)
+    except Conflict:
+        if upload_id := news["upload_id"]:
+            storage.abort_multipart(row.key_of(attempt), upload_id)
+        raise
+
+
 def resume(row: Recording, ledger: Ledger, size: int) -> Recording:
     """An upload under way, called again: another size is a new attempt; half its time gone, it gets new time."""
     if row.size != size:
         check_quota(ledger, size - row.size)
-        return change(row, ledger, {"size": size, **new_attempt(row)}, bytes=size - row.size)
+        return restart(row, ledger, {"size": size}, more=size - row.size)
     if row.due_at and row.due_at < days_from_now(settings.UPLOAD_DAYS / 2):
         return change(row, ledger, {"due_at": days_from_now(settings.UPLOAD_DAYS)})
     return row
 
 
-def new_attempt(row: Recording) -> dict[str, Any]:
-    """Values that make a fresh key for the bytes. The row remembers the old one until its object is deleted."""
-    return {
-        "attempt": secrets.token_hex(16),
-        "discarded": [*(row.discarded or []), row.attempt],
-        "due_at": days_from_now(settings.UPLOAD_DAYS),
-    }
+def renew(seen: Recording, row: Recording | None, ledger: Ledger) -> Recording:
+    """A new attempt for one whose multipart upload is gone, unless somebody else has just begun one."""
+    if row is None or row.status == "purging":
+        raise Problem(409, "upload_incomplete", "The recording was deleted meanwhile. Create it again.")
+    return restart(row, ledger) if row.awaits_bytes and row.attempt == seen.attempt else row
 
 
 def check_quota(ledger: Ledger, more: int) -> None:
@@ -84,93 +130,59 @@ def check_quota(ledger: Ledger, more: int) -> None:
         raise Problem(409, "quota_exceeded", f"{more} bytes more do not fit; {free} of {ledger.quota} are free.")
 
 
-def instructions(row: Recording) -> dict[str, Any] | None:
-    """What the app has to send where: the `upload` member of create's answer. None when there is nothing to send."""
-    if row.status != "uploading":
-        return None
+def single(row: Recording) -> dict[str, Any]:
+    """The `upload` member for one PUT."""
     url, headers = storage.presign_put(row.key, size=row.size, sha256=row.sha256, content_type=row.content_type)
-    expires_at = days_from_now(storage.UPLOAD_SECONDS / 86400)
-    return {"kind": "single", "method": "PUT", "url": url, "headers": headers, "expires_at": expires_at}
+    return {"kind": "single", "method": "PUT", "url": url, "headers": headers, "expires_at": url_end()}
 
 
-def complete(user_id: str, id: str) -> Recording:
-    """Make an upload `ready` once S3 is shown to hold the declared bytes. Safe to repeat.
+def multipart(row: Recording, received: Sequence[int]) -> dict[str, Any]:
+    """The `upload` member for parts: all of `part_size` bytes but the last, those in `received` not needed again."""
+    sizes = {"part_size": part_size(row.size), "part_count": part_count(row.size)}
+    return {"kind": "multipart", **sizes, "received": list(received), "expires_at": url_end()}
 
-    Raises 409 `upload_incomplete` when nothing is there yet, 409 `checksum_mismatch` when something else is; the
-    wrong bytes are thrown away then, and create gives a fresh URL.
+
+def url_end() -> str:
+    return days_from_now(storage.UPLOAD_SECONDS / 86400)
+
+
+def part_size(size: int) -> int:
+    """Bytes of each part but the last: 8 MiB, more where that would take more than 10,000 parts."""
+    mebibytes = -(-size // (MOST_PARTS * 2**20))
+    return max(PART, mebibytes * 2**20)
+
+
+def part_count(size: int) -> int:
+    return -(-size // part_size(size))
+
+
+def length_of(size: int, number: int) -> int:
+    """Bytes of part `number` (from 1) of a recording of `size` bytes."""
+    return min(part_size(size), size - (number - 1) * part_size(size))
+
+
+def received_parts(row: Recording) -> list[int] | None:
+    """The numbers of the parts that S3 holds whole; all of them once they are put together; None where all is gone."""
+    parts = storage.list_parts(row.key, row.upload_id or "")
+    if parts is not None:
+        return [part.number for part in parts if part.size == length_of(row.size, part.number)]
+    return list(range(1, part_count(row.size) + 1)) if storage.stat(row.key) else None
+
+
+def parts(user_id: str, id: str, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A URL for each wanted part (number, sha256), which S3 takes that part's bytes alone through.
+
+    Raises 409 `not_multipart` where the recording waits for no parts, 400 for a number that it does not have.
     """
     row = find(user_id, id)
-    while row.status == "uploading":
-        stored = inspect(row)
-        if stored is None:
-            raise Problem(409, "upload_incomplete", "The bytes are not there yet. Send them, then call this again.")
-        for attempt in row.discarded or []:
-            storage.delete(row.key_of(attempt))
-        row = conclude(row, stored)
-    return row
-
-
-def conclude(seen: Recording, stored: Stored) -> Recording:
-    """Act on what `seen.key` holds, unless the recording has moved on to another attempt: then look again."""
-
-    def decide(row: Recording | None, ledger: Ledger) -> Recording:
-        row = present(row)
-        if row.status != "uploading" or row.attempt != seen.attempt:
-            return row
-        if stored == Stored(row.size, row.sha256):
-            return make_ready(row, ledger)
-        wrong = row.key
-        change(row, ledger, {**new_attempt(row), "discarded": [row.attempt]})
-        storage.delete(wrong)
-        raise Problem(409, "checksum_mismatch", f"What arrived is not what was declared: {describe(stored)}.")
-
-    return settle(seen.user_id, seen.id, decide, row=seen)
-
-
-def inspect(row: Recording) -> Stored | None:
-    """What S3 holds for the upload. Where the store kept no checksum and the size is right, the object is read."""
-    stored = storage.stat(row.key)
-    if stored and stored.sha256 is None and stored.size == row.size:
-        sha256 = storage.digest(row.key)
-        return Stored(stored.size, sha256) if sha256 else None
-    return stored
-
-
-def describe(stored: Stored) -> str:
-    return f"{stored.size} bytes" + (f" with the SHA-256 {stored.sha256}" if stored.sha256 else "")
-
-
-def make_ready(row: Recording, ledger: Ledger) -> Recording:
-    values = {"status": "ready", "verified_at": now(), "shelf": f"{row.user_id}#library"}
-    return change(row, ledger, {**values, "due_at": None, "discarded": None})
-
-
-def store(user_id: str, content: bytes, declared: dict[str, Any]) -> tuple[Recording, bool]:
-    """Keep bytes that came through the server, and whether the recording is new. The row is written first.
-
-    Whatever else happens to this content meanwhile, the answer is a ready recording or an error.
-    """
-    is_new = False
-    for _ in pauses():
-        row, created = create(user_id, declared)
-        is_new = is_new or created
-        if row.status != "uploading":
-            return row, is_new
-        attempt = row.attempt
-        storage.save(row.key, content, row.content_type)
-
-        def decide(row: Recording | None, ledger: Ledger, attempt: str = attempt) -> Recording | None:
-            if row is None or row.attempt != attempt or row.status == "purging":
-                return None
-            return make_ready(row, ledger) if row.status == "uploading" else row
-
-        try:
-            ready = settle(user_id, row.id, decide, row=row)
-        except Problem as problem:
-            if problem.code == "account_closed":
-                storage.erase(row.key)
-            raise
-        if ready:
-            return ready, is_new
-        storage.erase(row.key)  # no row names it any more, and none ever will
-    raise AssertionError  # pauses() ends by raising
+    if not row.upload_id:
+        raise Problem(409, "not_multipart", "This recording waits for no parts; create says what it waits for.")
+    answers = []
+    for position, part in enumerate(wanted):
+        number = part["number"]
+        if number > part_count(row.size):
+            raise invalid(f"/parts/{position}/number", "max_value", f"There are {part_count(row.size)} parts.")
+        size = length_of(row.size, number)
+        url, headers = storage.presign_part(row.key, row.upload_id, number, size=size, sha256=part["sha256"])
+        answers.append({"number": number, "url": url, "headers": headers, "expires_at": url_end()})
+    return answers

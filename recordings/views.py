@@ -14,7 +14,7 @@ from rest_framework.viewsets import ViewSet
 
 from recorder_project.parsers import RawParser
 from recorder_project.problems import Problem
-from recordings import serializers, services, uploads
+from recordings import completion, serializers, services, uploads
 from recordings.models import days_from_now
 from recordings.serializers import recording
 from recordings.storage import DOWNLOAD_SECONDS
@@ -40,8 +40,8 @@ class RecordingViewSet(ViewSet):
         200 when it is known already: an upload under way goes on with a fresh URL, a trashed recording is restored.
         """
         data = serializers.CreateSerializer.read(request.data)
-        row, is_new = uploads.create(caller_id(request), data)
-        answer = {"recording": recording(row), "upload": uploads.instructions(row)}
+        row, is_new, upload = uploads.create(caller_id(request), data)
+        answer = {"recording": recording(row), "upload": upload}
         return Response(answer, 201 if is_new else 200)
 
     @extend_schema(parameters=[serializers.ListQuery], responses=serializers.PageSerializer)
@@ -82,11 +82,18 @@ class RecordingViewSet(ViewSet):
         act(caller_id(request), id)
         return Response(status=204)
 
+    @extend_schema(parameters=[ID], request=serializers.PartsSerializer, responses=serializers.PartUrlsSerializer)
+    @action(detail=True, methods=["post"])
+    def parts(self, request: Request, id: str) -> Response:
+        """Get URLs for parts of a multipart upload, each for the bytes with the SHA-256 that you declare for it."""
+        data = serializers.PartsSerializer.read(request.data)
+        return Response({"parts": uploads.parts(caller_id(request), id, data["parts"])})
+
     @extend_schema(parameters=[ID], request=None, responses=serializers.RecordingSerializer)
     @action(detail=True, methods=["post"])
     def complete(self, request: Request, id: str) -> Response:
         """Say that all bytes are sent. `ready` comes back once they are proven to be the declared ones."""
-        return Response(recording(uploads.complete(caller_id(request), id)))
+        return Response(recording(completion.complete(caller_id(request), id)))
 
     @extend_schema(parameters=[ID], request=None, responses=serializers.RecordingSerializer)
     @action(detail=True, methods=["post"])
@@ -126,7 +133,9 @@ class RecordingViewSet(ViewSet):
         actual = hashlib.sha256(content).hexdigest()
         if declared.get("sha256", actual) != actual:
             raise Problem(409, "checksum_mismatch", f"What arrived has the SHA-256 {actual}; nothing was kept.")
-        row, is_new = uploads.store(caller_id(request), content, {**declared, "sha256": actual, "size": len(content)})
+        row, is_new = completion.store(
+            caller_id(request), content, {**declared, "sha256": actual, "size": len(content)}
+        )
         return Response(recording(row), 201 if is_new else 200)
 
 
@@ -138,11 +147,11 @@ def read_body(request: Request) -> bytes:
     declared = request.META.get("HTTP_CONTENT_LENGTH") or request.META.get("CONTENT_LENGTH") or ""
     if not declared.isdigit():
         raise Problem(411, "length_required", "Say how long the body is in Content-Length.")
-    if int(declared) > uploads.SMALL:
+    if int(declared) > completion.SMALL:
         raise Problem(
-            413, "too_large", f"At most {uploads.SMALL} bytes this way; POST recordings/ takes larger recordings."
+            413, "too_large", f"At most {completion.SMALL} bytes this way; POST recordings/ takes larger recordings."
         )
-    content = request._request.read(uploads.SMALL + 1)
+    content = request._request.read(completion.SMALL + 1)
     if len(content) != int(declared):
         raise Problem(400, "incomplete_body", f"{declared} bytes were announced, {len(content)} arrived.")
     if not content:

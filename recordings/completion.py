@@ -1,0 +1,213 @@
+"""From the last byte to the proof: complete, verify, and the small upload, whose bytes the server sees itself."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from recorder_project.problems import Problem
+from recordings import storage
+from recordings.models import Ledger, Recording, change, days_from_now, now
+from recordings.services import PROOF_DAYS, find, pauses, present, settle
+from recordings.uploads import MULTIPART, declare, length_of, part_count, restart
+
+SMALL = 4 * 2**20  # bytes through the server: Lambda takes 6 MB a request, a third of which base64 eats
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """What is there of an attempt. `sha256` is None where nothing says it yet; `faults` are parts that do not fit."""
+
+    size: int
+    sha256: str | None = None
+    faults: tuple[dict[str, str], ...] = ()
+
+    def fits(self, row: Recording) -> bool:
+        return not self.faults and self.size == row.size and self.sha256 in (None, row.sha256)
+
+
+def complete(user_id: str, id: str) -> Recording:
+    """Make an upload `ready` once S3 is shown to hold the declared bytes. Safe to repeat.
+
+    Raises 409 `upload_incomplete` when something is missing, naming the parts, 409 `checksum_mismatch` or
+    `part_mismatch` when something else is there; the wrong bytes are thrown away then, and create starts anew.
+    """
+    row = find(user_id, id)
+    while row.awaits_bytes:
+        arrived = inspect(row)
+        attempt = row.attempt
+        row = conclude(row, arrived)
+        if row.attempt == attempt:
+            return row
+    if row.status == "mismatch":
+        raise Problem(
+            409, "checksum_mismatch", "The stored bytes are not the declared ones. Create starts a new upload."
+        )
+    return row
+
+
+def inspect(row: Recording) -> Arrived:
+    """What S3 holds for the attempt, its parts put together. Raises 409 `upload_incomplete` for what is missing."""
+    if row.upload_id and (parts := storage.list_parts(row.key, row.upload_id)) is not None:
+        sizes = {part.number: part.size for part in parts}
+        missing = [number for number in range(1, part_count(row.size) + 1) if number not in sizes]
+        if missing and not storage.stat(row.key):
+            errors = [fault(number, "missing", "This part has not arrived.") for number in missing[:100]]
+            raise Problem(409, "upload_incomplete", f"{len(missing)} parts are missing.", errors=errors)
+        wrong = [number for number, size in sizes.items() if size != length_of(row.size, number)]
+        if wrong and not missing:
+            faults = [fault(number, "wrong_size", f"{sizes[number]} bytes arrived.") for number in wrong[:100]]
+            return Arrived(sum(sizes.values()), faults=tuple(faults))
+        if missing:  # the object came by another way
+            storage.abort_multipart(row.key, row.upload_id)
+        else:
+            storage.finish_multipart(row.key, row.upload_id, parts)
+    stored = storage.stat(row.key)
+    if stored is None:
+        raise Problem(409, "upload_incomplete", "The bytes are not there yet. Send them, then call this again.")
+    if stored.sha256 is None and stored.size == row.size < MULTIPART:
+        return Arrived(stored.size, storage.digest(row.key))
+    return Arrived(stored.size, stored.sha256)
+
+
+def fault(number: int, code: str, detail: str) -> dict[str, str]:
+    return {"pointer": f"/parts/{number}", "code": code, "detail": detail}
+
+
+def conclude(seen: Recording, arrived: Arrived) -> Recording:
+    """Act on what `seen.key` holds, unless the recording has moved on to another attempt."""
+
+    def decide(row: Recording | None, ledger: Ledger) -> Recording:
+        row = present(row)
+        if not row.awaits_bytes or row.attempt != seen.attempt:
+            return row
+        if not arrived.fits(row):
+            throw_away(row, ledger)
+            code = "part_mismatch" if arrived.faults else "checksum_mismatch"
+            raise Problem(409, code, describe(arrived), errors=list(arrived.faults) or None)
+        if row.kept and not arrived.sha256:
+            return assembled(row, ledger)
+        return make_ready(row, ledger, proven=bool(arrived.sha256))
+
+    return settle(seen.user_id, seen.id, decide, row=seen)
+
+
+def throw_away(row: Recording, ledger: Ledger) -> None:
+    """Wrong bytes: first a new attempt, then their object goes."""
+    clear(row)
+    clear(restart(row, ledger))
+
+
+def clear(row: Recording) -> None:
+    """Delete the objects of attempts that are over. The next change may then forget them."""
+    for key, upload_id in row.leftovers:
+        storage.discard(key, upload_id)
+    row.discarded = None
+
+
+def describe(arrived: Arrived) -> str:
+    having = f" with the SHA-256 {arrived.sha256}" if arrived.sha256 else ""
+    return f"What arrived is not what was declared: {arrived.size} bytes{having}."
+
+
+def assembled(row: Recording, ledger: Ledger) -> Recording:
+    """A mismatch's new attempt is whole, and waits for its proof before it takes the old one's place."""
+    return change(row, ledger, {"upload_id": None, "due_at": due_at(row)}) if row.upload_id else row
+
+
+def due_at(row: Recording) -> str | None:
+    """When the sweep shall look for a proof. What is in the trash is due for that already."""
+    return row.due_at if row.trashed_at else days_from_now(PROOF_DAYS)
+
+
+def make_ready(row: Recording, ledger: Ledger, *, proven: bool) -> Recording:
+    """The one way to `ready`. A mismatch's old object goes once nothing names it any more."""
+    clear(row)
+    values: dict[str, Any] = {"status": "ready", "upload_id": None, "kept": None, "discarded": None}
+    values["shelf"] = f"{row.user_id}#{'trash' if row.trashed_at else 'library'}"
+    values["verified_at"] = now() if proven else None
+    values["due_at"] = (row.due_at if row.trashed_at else None) if proven else due_at(row)
+    if row.kept:
+        values["discarded"] = [row.kept]
+    row = change(row, ledger, values)
+    clear(row)
+    return row
+
+
+def verify(user_id: str, id: str) -> Recording:
+    """Read what no checksum of S3's speaks for, and say whether it is what was declared. Safe to repeat.
+
+    The bytes stream through; a proof sets `verified_at`, other bytes make a `mismatch` that keeps them.
+    """
+    row = find(user_id, id)
+    unproven = row.status == "ready" and not row.verified_at
+    if not unproven and not (row.kept and not row.upload_id):
+        return row
+    sha256 = storage.digest(row.key)
+    if sha256 is None:
+        return row
+    attempt = row.attempt
+
+    def decide(row: Recording | None, ledger: Ledger) -> Recording:
+        row = present(row)
+        if row.attempt != attempt or row.verified_at or (row.status == "mismatch" and not row.kept):
+            return row
+        if sha256 == row.sha256:
+            return make_ready(row, ledger, proven=True)
+        return keep_mismatch(row, ledger)
+
+    return settle(user_id, id, decide, row=row)
+
+
+def keep_mismatch(row: Recording, ledger: Ledger) -> Recording:
+    """The stored bytes are not the declared ones. The first such object stays; a second one in its place does not."""
+    rest = row.due_at if row.trashed_at else None
+    if not row.kept:
+        return change(row, ledger, {"status": "mismatch", "due_at": rest})
+    clear(row)
+    values = {"attempt": row.kept, "kept": None, "upload_id": None, "discarded": [row.leftover], "due_at": rest}
+    row = change(row, ledger, values)
+    clear(row)
+    return row
+
+
+def give_up(user_id: str, id: str, *, until: str) -> str:
+    """End a mismatch's new attempt that was due before `until`: the old bytes go on being all there is."""
+
+    def decide(row: Recording | None, ledger: Ledger) -> str:
+        row = present(row)
+        if row.kept and row.due_at and row.due_at <= until:
+            keep_mismatch(row, ledger)
+            return "abandoned"
+        return "changed"
+
+    return settle(user_id, id, decide)
+
+
+def store(user_id: str, content: bytes, declared: dict[str, Any]) -> tuple[Recording, bool]:
+    """Keep bytes that came through the server, and whether the recording is new. The row is written first.
+
+    Whatever else happens to this content meanwhile, the answer is a ready recording or an error.
+    """
+    is_new = False
+    for _ in pauses():
+        row, created = declare(user_id, declared)
+        is_new = is_new or created
+        if not row.awaits_bytes:
+            return row, is_new
+        attempt = row.attempt
+        storage.save(row.key, content, row.content_type)
+
+        def decide(row: Recording | None, ledger: Ledger, attempt: str = attempt) -> Recording | None:
+            if row is None or row.attempt != attempt or row.status == "purging":
+                return None
+            return make_ready(row, ledger, proven=True) if row.awaits_bytes else row
+
+        try:
+            ready = settle(user_id, row.id, decide, row=row)
+        except Problem as problem:
+            if problem.code == "account_closed":
+                storage.erase(row.key)
+            raise
+        if ready:
+            return ready, is_new
+        storage.erase(row.key)  # no row names it any more, and none ever will
+    raise AssertionError  # pauses() ends by raising

@@ -1,0 +1,52 @@
+"""What an S3 event leads to: the same completion as the app's own call, the proof, and no object without a row."""
+
+import logging
+import re
+
+from recorder_project.problems import Problem
+from recordings import storage
+from recordings.completion import complete, verify
+from recordings.models import Recording
+from recordings.services import finish_purge
+
+log = logging.getLogger(__name__)
+
+KEY = re.compile(r"recordings/(?P<user_id>[0-9a-f]{32})/(?P<id>[0-9a-f]{32})/(?P<attempt>[0-9a-f]{32})", re.ASCII)
+
+
+def object_created(key: str) -> str:
+    """Act on an object that has come to be, as often and as late as S3 says so. Returns what became of it."""
+    match = KEY.fullmatch(key)
+    if not match:
+        return "foreign"
+    row = Recording.find(match["id"], match["user_id"])
+    if row is None or match["attempt"] not in (row.attempt, row.kept):
+        return remove_orphan(key)
+    try:
+        return settle_object(row)
+    except Problem as problem:
+        if problem.status_code not in (401, 404, 409):
+            raise
+        log.info("The object of recording %s is not its bytes: %s", row.id, problem.code)
+        return str(problem.code)
+
+
+def settle_object(row: Recording) -> str:
+    if row.status == "purging":
+        finish_purge(row.user_id, row.id)
+        return "purged"
+    if row.awaits_bytes:
+        row = complete(row.user_id, row.id)
+    if not row.verified_at:
+        row = verify(row.user_id, row.id)
+    return row.status
+
+
+def remove_orphan(key: str) -> str:
+    """An object that no row names, as when an upload ends after its recording was purged. Rows are written first, so
+    none will ever name it. One that was purged long ago is not there any more: its old version stays undoable.
+    """
+    if storage.stat(key) is None:
+        return "gone"
+    storage.erase(key)
+    return "orphan"
