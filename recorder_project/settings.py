@@ -1,7 +1,9 @@
 """Settings. The only reader of the environment: every variable is named here and in README.md."""
 
 import os
+import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -19,10 +21,10 @@ def envbool(name: str, default: bool) -> bool:
     raise ImproperlyConfigured(f"{name} must be true or false, not {value!r}.")
 
 
-def envint(name: str, default: int) -> int:
+def envint(name: str, default: int, least: int = 1) -> int:
     value = env(name, str(default))
-    if not value.isascii() or not value.isdigit() or int(value) < 1:
-        raise ImproperlyConfigured(f"{name} must be a whole number above 0, not {value!r}.")
+    if not value.isascii() or not value.isdigit() or int(value) < least:
+        raise ImproperlyConfigured(f"{name} must be a whole number above {least - 1}, not {value!r}.")
     return int(value)
 
 
@@ -46,6 +48,7 @@ SECRET_KEY_FALLBACKS = envlist("SECRET_KEY_FALLBACKS")
 ALLOWED_HOSTS = envlist("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1],testserver" if LOCAL else "")
 PUBLIC_URL = required("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
 CORS_ALLOWED_ORIGINS = envlist("CORS_ORIGINS")
+TRUSTED_PROXIES = envint("TRUSTED_PROXIES", 0, least=0)
 
 # AWS. Without an endpoint of one's own, LOCAL means the embedded AWS that localaws.py runs.
 EMBEDDED_AWS = "http://127.0.0.1:4566"
@@ -65,6 +68,7 @@ RECORDINGS_BUCKET = required("RECORDINGS_BUCKET", "recorder-files")
 
 # Policy. Sizes are bytes.
 GUEST_LOGIN = envbool("GUEST_LOGIN", LOCAL)
+THROTTLE = envbool("THROTTLE", not LOCAL)
 QUOTA_BYTES = envint("QUOTA_BYTES", 5 * 2**30)
 GUEST_QUOTA_BYTES = envint("GUEST_QUOTA_BYTES", 200 * 2**20)
 MAX_RECORDING_BYTES = envint("MAX_RECORDING_BYTES", 5 * 2**30)
@@ -84,6 +88,63 @@ if not LOCAL:
         raise ImproperlyConfigured("AWS_REGION is not set; presigned URLs must name the bucket's region.")
 elif env("AWS_LAMBDA_FUNCTION_NAME"):
     raise ImproperlyConfigured("LOCAL is true on AWS Lambda: that would open debug pages and guest login to everyone.")
+
+# Login providers; accounts/providers.py says what each of them is. One without client ids is off.
+LOGIN_PROVIDERS = ("google", "apple", "kakao", "naver", "line", "facebook", "microsoft", "github")
+CLIENT_IDS = {name: envlist(f"{name.upper()}_CLIENT_IDS") for name in LOGIN_PROVIDERS}  # the first is the web's
+CLIENT_SECRETS = {name: env(f"{name.upper()}_CLIENT_SECRET") for name in LOGIN_PROVIDERS}
+GOOGLE_HIDDEN_NONCE_CLIENT_IDS = envlist("GOOGLE_HIDDEN_NONCE_CLIENT_IDS")
+APPLE_TEAM_ID, APPLE_KEY_ID = env("APPLE_TEAM_ID"), env("APPLE_KEY_ID")
+APPLE_PRIVATE_KEY = env("APPLE_PRIVATE_KEY").replace("\\n", "\n")
+KAKAO_APP_ID, KAKAO_ADMIN_KEY = env("KAKAO_APP_ID"), env("KAKAO_ADMIN_KEY")
+MICROSOFT_TENANTS = envlist("MICROSOFT_TENANTS")
+LOGIN_REDIRECT_URIS = envlist("LOGIN_REDIRECT_URIS")
+
+# Any other OpenID provider, by its name in lower case: OIDC_<NAME>_ISSUER and what goes with it.
+OIDC_ISSUERS: dict[str, str] = {}
+OIDC_ALGORITHMS: dict[str, list[str]] = {}
+SIGNATURES = {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256"}
+for variable in sorted(os.environ):
+    if (match := re.fullmatch(r"OIDC_([A-Z0-9_]+)_ISSUER", variable)) and env(variable):
+        name = match[1].lower()
+        if name in (*LOGIN_PROVIDERS, "guest"):
+            raise ImproperlyConfigured(f"{variable}: {name} is taken by a provider that Recorder knows already.")
+        OIDC_ISSUERS[name] = env(variable)
+        OIDC_ALGORITHMS[name] = envlist(f"OIDC_{match[1]}_ALGORITHMS", "RS256,ES256")
+        CLIENT_IDS[name] = envlist(f"OIDC_{match[1]}_CLIENT_IDS")
+        CLIENT_SECRETS[name] = env(f"OIDC_{match[1]}_CLIENT_SECRET")
+        if not CLIENT_IDS[name]:
+            raise ImproperlyConfigured(f"{variable} is set without OIDC_{match[1]}_CLIENT_IDS: any app's login fits.")
+        if unknown := set(OIDC_ALGORITHMS[name]) - SIGNATURES:
+            raise ImproperlyConfigured(f"OIDC_{match[1]}_ALGORITHMS: {', '.join(unknown)} is not a signature.")
+        if "HS256" in OIDC_ALGORITHMS[name] and len(CLIENT_SECRETS[name]) < 32:
+            raise ImproperlyConfigured(f"OIDC_{match[1]}_ALGORITHMS: HS256 needs a CLIENT_SECRET of 32 characters.")
+
+
+def secure(url: str) -> bool:
+    """Whether nobody on the way can read or change what goes there: https, or this very machine under LOCAL."""
+    parts = urlsplit(url)
+    loopback = LOCAL and parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
+    return bool(parts.hostname) and (parts.scheme == "https" or loopback)
+
+
+for name, issuer in OIDC_ISSUERS.items():
+    if not secure(issuer) or "?" in issuer or "#" in issuer:
+        raise ImproperlyConfigured(f"OIDC_{name.upper()}_ISSUER must be an https:// address: {issuer!r} is not.")
+for name, secret in CLIENT_SECRETS.items():
+    if secret and not CLIENT_IDS[name]:
+        raise ImproperlyConfigured(f"{name.upper()}_CLIENT_SECRET is set without {name.upper()}_CLIENT_IDS.")
+if CLIENT_IDS["github"] and not CLIENT_SECRETS["github"]:
+    raise ImproperlyConfigured("GITHUB_CLIENT_SECRET is not set; nothing that GitHub gives can be checked without.")
+if len({bool(APPLE_TEAM_ID), bool(APPLE_KEY_ID), bool(APPLE_PRIVATE_KEY)}) > 1:
+    raise ImproperlyConfigured("APPLE_TEAM_ID, APPLE_KEY_ID and APPLE_PRIVATE_KEY work only together.")
+if APPLE_PRIVATE_KEY and "-----BEGIN PRIVATE KEY-----" not in APPLE_PRIVATE_KEY:
+    raise ImproperlyConfigured("APPLE_PRIVATE_KEY must be the text of Apple's .p8 file.")
+if KAKAO_ADMIN_KEY and not KAKAO_APP_ID:
+    raise ImproperlyConfigured("KAKAO_ADMIN_KEY is set without KAKAO_APP_ID: the webhook of any app would count.")
+for uri in LOGIN_REDIRECT_URIS:
+    if "#" in uri or not urlsplit(uri).scheme or (urlsplit(uri).scheme == "http" and not secure(uri)):
+        raise ImproperlyConfigured(f"LOGIN_REDIRECT_URIS: {uri!r} is neither https:// nor an app's own scheme.")
 
 # Django, without a SQL database and without django.contrib.auth.
 DATABASES: dict[str, object] = {}
@@ -126,7 +187,8 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CORS_ALLOW_CREDENTIALS = False  # apps on other origins send their key in Authorization
 CORS_URLS_REGEX = r"^/api/"
-CORS_EXPOSE_HEADERS = ["Retry-After", "WWW-Authenticate"]
+CORS_EXPOSE_HEADERS = ["ETag", "Retry-After", "WWW-Authenticate"]
+CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "if-match", "if-none-match"]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.AuthKeyAuthentication"],
@@ -162,6 +224,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(levelname)s %(name)s %(message)s"}},
+    "filters": {"no_query": {"()": "recorder_project.logs.NoQuery"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
@@ -169,6 +232,8 @@ LOGGING = {
         "boto3": {"level": "WARNING"},
         "s3transfer": {"level": "WARNING"},
         "pynamodb": {"level": "WARNING"},  # its DEBUG lines hold whole rows
+        "urllib3": {"level": "WARNING"},  # its DEBUG lines hold tokens in addresses
         "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django.server": {"filters": ["no_query"], "level": "INFO", "propagate": True},
     },
 }

@@ -9,7 +9,7 @@ import datetime
 import hashlib
 import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Self, cast
 
@@ -275,6 +275,12 @@ class Recording(Table):
         key = _index_key(user_id, name, after) if after else None
         return list(cls.by_shelf.query(name, within, scan_index_forward=False, limit=limit, last_evaluated_key=key))
 
+    @classmethod
+    def batch(cls, user_id: str, ids: Iterable[str]) -> dict[str, "Recording"]:
+        """Those of the account's recordings that exist, by id, as they are now. One BatchGetItem for each 100."""
+        keys = {(id, user_id) for id in ids}
+        return {row.id: row for row in cls.batch_get(keys, consistent_read=True)}
+
     @property
     def position(self) -> list[str]:
         """The place of this row on its shelf, for `on_shelf(after=…)`."""
@@ -304,6 +310,11 @@ class Change(Table):
     recording_id = UnicodeAttribute(null=True)
     deleted = BooleanAttribute(null=True)
     expires_at = IntegerAttribute(null=True)  # seconds since 1970, for DynamoDB's TTL
+
+    @classmethod
+    def since(cls, user_id: str, version: int, *, limit: int) -> list["Change"]:
+        """At most `limit` changes after `version` in order, all that had been acknowledged before. One Query."""
+        return list(cls.query(user_id, cls.version > version, consistent_read=True, limit=limit))
 
 
 class Ledger(Table):

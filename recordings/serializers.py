@@ -148,6 +148,17 @@ class DownloadQuery(StrictSerializer):
     redirect = serializers.BooleanField(default=True, help_text="false answers 200 with the URL.")
 
 
+class ChangesQuery(StrictSerializer):
+    cursor = serializers.CharField(
+        default="", allow_blank=True, max_length=1000, help_text="Where the last call ended."
+    )
+    limit = serializers.IntegerField(min_value=1, max_value=100, default=100)
+
+
+class CheckSerializer(StrictSerializer):
+    sha256 = serializers.ListField(child=sha256(), min_length=1, max_length=500)
+
+
 class RecordingSerializer(serializers.Serializer[Recording]):
     id = serializers.CharField()
     name = serializers.CharField()
@@ -250,3 +261,42 @@ class PageSerializer(serializers.Serializer[dict[str, Any]]):
 class DownloadSerializer(serializers.Serializer[dict[str, Any]]):
     url = serializers.CharField()
     expires_at = serializers.DateTimeField()
+
+
+class TombstoneSerializer(serializers.Serializer[dict[str, Any]]):
+    id = serializers.CharField()
+    deleted = serializers.ChoiceField([True])
+
+
+class ChangesSerializer(serializers.Serializer[dict[str, Any]]):
+    changes = serializers.SerializerMethodField()
+
+    @extend_schema_field(
+        serializers.ListField(
+            child=PolymorphicProxySerializer(
+                component_name="Change",
+                serializers=[RecordingSerializer, TombstoneSerializer],
+                resource_type_field_name=None,
+            )
+        )
+    )
+    def get_changes(self, answer: dict[str, Any]) -> Any:
+        return answer["changes"]
+
+    cursor = serializers.CharField(help_text="Keep it, and ask with it next time.")
+    has_more = serializers.BooleanField(help_text="Ask again at once.")
+
+
+class CheckedSerializer(serializers.Serializer[dict[str, Any]]):
+    sha256 = serializers.CharField()
+    id = serializers.CharField(allow_null=True)
+    status = serializers.ChoiceField(["ready", "uploading", "mismatch", "trashed", "missing"])
+
+
+class CheckResultsSerializer(serializers.Serializer[dict[str, Any]]):
+    results = CheckedSerializer(many=True)
+
+
+def changed(entry: Recording | str) -> dict[str, Any]:
+    """One entry of `changes`: a recording, or the tombstone of one that is gone."""
+    return {"id": entry, "deleted": True} if isinstance(entry, str) else recording(entry)

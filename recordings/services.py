@@ -124,22 +124,30 @@ def page(user_id: str, filters: Filters, *, limit: int, cursor: str) -> tuple[li
     return found, dump_cursor(after, *binding)
 
 
-def edit(user_id: str, id: str, values: dict[str, Any]) -> Recording:
-    """Set name, recorded_at, tags, notes or favorite."""
+def expect(row: Recording | None, versions: set[str] | None) -> Recording:
+    """The recording, if it is there and its version one of those that the caller has seen. Raises 404 or 412."""
+    row = present(row)
+    if versions is not None and str(row.version) not in versions:
+        raise Problem(412, "precondition_failed", f"The recording is at version {row.version} by now.")
+    return row
+
+
+def edit(user_id: str, id: str, values: dict[str, Any], *, expected: set[str] | None = None) -> Recording:
+    """Set name, tags, notes or favorite. `expected` versions, if any, are the only ones it may act on."""
 
     def decide(row: Recording | None, ledger: Ledger) -> Recording:
-        row = present(row)
+        row = expect(row, expected)
         news = {name: value for name, value in values.items() if getattr(row, name) != value}
         return change(row, ledger, news) if news else row
 
     return settle(user_id, id, decide, row=find(user_id, id))
 
 
-def trash(user_id: str, id: str) -> None:
+def trash(user_id: str, id: str, *, expected: set[str] | None = None) -> None:
     """Put a recording into the trash, from where the sweep purges it after TRASH_DAYS. An upload is purged at once."""
 
     def decide(row: Recording | None, ledger: Ledger) -> bool:
-        row = present(row)
+        row = expect(row, expected)
         if row.status == "uploading":
             begin_purge(row, ledger)
         elif not row.trashed_at:
@@ -172,14 +180,20 @@ def library(row: Recording) -> dict[str, Any]:
     return {"trashed_at": None, "shelf": f"{row.user_id}#library", "due_at": due_at}
 
 
-def purge(user_id: str, id: str, *, when: Callable[[Recording], bool] = lambda row: True) -> bool:
+def purge(
+    user_id: str,
+    id: str,
+    *,
+    when: Callable[[Recording], bool] = lambda row: True,
+    expected: set[str] | None = None,
+) -> bool:
     """Delete a recording for good, if it still is one that `when` means. Returns whether it did.
 
     Once the row says `purging` the recording is gone for everybody; if what follows fails, the sweep goes on with it.
     """
 
     def decide(row: Recording | None, ledger: Ledger) -> bool:
-        row = present(row)
+        row = expect(row, expected)
         if not when(row):
             return False
         begin_purge(row, ledger)

@@ -1,10 +1,11 @@
 """Endpoints under recordings/."""
 
 import hashlib
-from typing import cast
+from typing import Any, cast
 
 from django.http import HttpResponseRedirect
 from django.http.response import HttpResponseBase
+from django.utils.http import parse_etags
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.decorators import action
@@ -14,16 +15,45 @@ from rest_framework.viewsets import ViewSet
 
 from recorder_project.parsers import RawParser
 from recorder_project.problems import Problem
-from recordings import completion, serializers, services, uploads
-from recordings.models import days_from_now
+from recordings import completion, serializers, services, sync, uploads
+from recordings.models import Recording, days_from_now
 from recordings.serializers import recording
 from recordings.storage import DOWNLOAD_SECONDS
 
 ID = OpenApiParameter("id", str, OpenApiParameter.PATH)
 
 
+IF_NONE_MATCH = OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER, description="304 if nothing is new.")
+IF_MATCH = OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, description="412 if another was faster.")
+
+
 def caller_id(request: Request) -> str:
     return cast("str", request.user.id)  # type: ignore[union-attr]  # a Session
+
+
+def etag(*parts: object) -> str:
+    """A strong ETag (RFC 9110) of what an answer shows; a recording's is its version."""
+    plain = str(parts[0]) if len(parts) == 1 else hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+    return f'"{plain}"'
+
+
+def one(row: Recording, status: int = 200) -> Response:
+    return Response(recording(row), status, headers={"ETag": etag(row.version)})
+
+
+def conditional(request: Request, content: dict[str, Any], tag: str) -> Response:
+    """The content, or 304 where `If-None-Match` says that the client has it."""
+    known = parse_etags(request.headers.get("If-None-Match", ""))
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if "*" in known or tag in [each.removeprefix("W/") for each in known]:
+        return Response(status=304, headers=headers)
+    return Response(content, headers=headers)
+
+
+def if_match(request: Request) -> set[str] | None:
+    """The versions that the caller means, None for any."""
+    tags = parse_etags(request.headers.get("If-Match", ""))
+    return None if not request.headers.get("If-Match") or "*" in tags else {tag.strip('"') for tag in tags}
 
 
 class RecordingViewSet(ViewSet):
@@ -44,7 +74,7 @@ class RecordingViewSet(ViewSet):
         answer = {"recording": recording(row), "upload": upload}
         return Response(answer, 201 if is_new else 200)
 
-    @extend_schema(parameters=[serializers.ListQuery], responses=serializers.PageSerializer)
+    @extend_schema(parameters=[serializers.ListQuery, IF_NONE_MATCH], responses=serializers.PageSerializer)
     def list(self, request: Request) -> Response:
         """A shelf's recordings, newest first. A page may end early: only a null `next_cursor` means the end."""
         query = serializers.ListQuery.read(request.query_params.dict())
@@ -52,7 +82,8 @@ class RecordingViewSet(ViewSet):
             query["shelf"], query["tag"], query["search"].casefold(), query.get("from"), query.get("to")
         )
         rows, cursor = services.page(caller_id(request), filters, limit=query["limit"], cursor=query["cursor"])
-        return Response({"results": [recording(row) for row in rows], "next_cursor": cursor})
+        content = {"results": [recording(row) for row in rows], "next_cursor": cursor}
+        return conditional(request, content, etag(*((row.id, row.version) for row in rows), cursor is None))
 
     @extend_schema(
         operation_id="recordings_empty_trash", parameters=[serializers.EmptyTrashQuery], responses={202: None}
@@ -63,23 +94,47 @@ class RecordingViewSet(ViewSet):
         services.empty_trash(caller_id(request))
         return Response(status=202)
 
-    @extend_schema(parameters=[ID], responses=serializers.RecordingSerializer)
+    @extend_schema(parameters=[serializers.ChangesQuery], responses=serializers.ChangesSerializer)
+    @action(detail=False)
+    def changes(self, request: Request) -> Response:
+        """What changed since the cursor, in order, and nothing missed: for a device that keeps a copy.
+
+        Recordings come as they are now (uploads under way too), purged ones as `{"id", "deleted": true}`. Without a
+        cursor it begins at the beginning. 410 `cursor_expired` after 90 days: begin again.
+        """
+        query = serializers.ChangesQuery.read(request.query_params.dict())
+        found, cursor, more = sync.changes(caller_id(request), query["cursor"], limit=query["limit"])
+        return Response(
+            {"changes": [serializers.changed(entry) for entry in found], "cursor": cursor, "has_more": more}
+        )
+
+    @extend_schema(request=serializers.CheckSerializer, responses=serializers.CheckResultsSerializer)
+    @action(detail=False, methods=["post"])
+    def check(self, request: Request) -> Response:
+        """Which of these hashes are here already: for a device that is about to upload many files."""
+        data = serializers.CheckSerializer.read(request.data)
+        return Response({"results": sync.check(caller_id(request), data["sha256"])})
+
+    @extend_schema(parameters=[ID, IF_NONE_MATCH], responses=serializers.RecordingSerializer)
     def retrieve(self, request: Request, id: str) -> Response:
         """One recording."""
-        return Response(recording(services.find(caller_id(request), id)))
+        row = services.find(caller_id(request), id)
+        return conditional(request, recording(row), etag(row.version))
 
-    @extend_schema(parameters=[ID], request=serializers.EditSerializer, responses=serializers.RecordingSerializer)
+    @extend_schema(
+        parameters=[ID, IF_MATCH], request=serializers.EditSerializer, responses=serializers.RecordingSerializer
+    )
     def partial_update(self, request: Request, id: str) -> Response:
         """Rename it, tag it, write notes, mark it as a favourite."""
         values = serializers.EditSerializer.read(request.data, partial=True)
-        return Response(recording(services.edit(caller_id(request), id, values)))
+        return one(services.edit(caller_id(request), id, values, expected=if_match(request)))
 
-    @extend_schema(parameters=[ID, serializers.DestroyQuery], responses={204: None})
+    @extend_schema(parameters=[ID, IF_MATCH, serializers.DestroyQuery], responses={204: None})
     def destroy(self, request: Request, id: str) -> Response:
         """Put it into the trash, or purge it for good. An upload that is not complete is purged either way."""
         query = serializers.DestroyQuery.read(request.query_params.dict())
         act = services.purge if query["permanent"] else services.trash
-        act(caller_id(request), id)
+        act(caller_id(request), id, expected=if_match(request))
         return Response(status=204)
 
     @extend_schema(parameters=[ID], request=serializers.PartsSerializer, responses=serializers.PartUrlsSerializer)
@@ -93,13 +148,13 @@ class RecordingViewSet(ViewSet):
     @action(detail=True, methods=["post"])
     def complete(self, request: Request, id: str) -> Response:
         """Say that all bytes are sent. `ready` comes back once they are proven to be the declared ones."""
-        return Response(recording(completion.complete(caller_id(request), id)))
+        return one(completion.complete(caller_id(request), id))
 
     @extend_schema(parameters=[ID], request=None, responses=serializers.RecordingSerializer)
     @action(detail=True, methods=["post"])
     def restore(self, request: Request, id: str) -> Response:
         """Take it out of the trash."""
-        return Response(recording(services.restore(caller_id(request), id)))
+        return one(services.restore(caller_id(request), id))
 
     @extend_schema(
         parameters=[ID, serializers.DownloadQuery],
@@ -136,7 +191,7 @@ class RecordingViewSet(ViewSet):
         row, is_new = completion.store(
             caller_id(request), content, {**declared, "sha256": actual, "size": len(content)}
         )
-        return Response(recording(row), 201 if is_new else 200)
+        return one(row, 201 if is_new else 200)
 
 
 def read_body(request: Request) -> bytes:
