@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from recorder_project.links import is_secure
+
 
 def env(name: str, default: str = "") -> str:
     return os.environ.get(name, "").strip() or default
@@ -120,16 +122,8 @@ for variable in sorted(os.environ):
         if "HS256" in OIDC_ALGORITHMS[name] and len(CLIENT_SECRETS[name]) < 32:
             raise ImproperlyConfigured(f"OIDC_{match[1]}_ALGORITHMS: HS256 needs a CLIENT_SECRET of 32 characters.")
 
-
-def secure(url: str) -> bool:
-    """Whether nobody on the way can read or change what goes there: https, or this very machine under LOCAL."""
-    parts = urlsplit(url)
-    loopback = LOCAL and parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
-    return bool(parts.hostname) and (parts.scheme == "https" or loopback)
-
-
 for name, issuer in OIDC_ISSUERS.items():
-    if not secure(issuer) or "?" in issuer or "#" in issuer:
+    if not is_secure(issuer, local=LOCAL) or "?" in issuer or "#" in issuer:
         raise ImproperlyConfigured(f"OIDC_{name.upper()}_ISSUER must be an https:// address: {issuer!r} is not.")
 for name, secret in CLIENT_SECRETS.items():
     if secret and not CLIENT_IDS[name]:
@@ -143,7 +137,7 @@ if APPLE_PRIVATE_KEY and "-----BEGIN PRIVATE KEY-----" not in APPLE_PRIVATE_KEY:
 if KAKAO_ADMIN_KEY and not KAKAO_APP_ID:
     raise ImproperlyConfigured("KAKAO_ADMIN_KEY is set without KAKAO_APP_ID: the webhook of any app would count.")
 for uri in LOGIN_REDIRECT_URIS:
-    if "#" in uri or not urlsplit(uri).scheme or (urlsplit(uri).scheme == "http" and not secure(uri)):
+    if "#" in uri or not urlsplit(uri).scheme or (urlsplit(uri).scheme == "http" and not is_secure(uri, local=LOCAL)):
         raise ImproperlyConfigured(f"LOGIN_REDIRECT_URIS: {uri!r} is neither https:// nor an app's own scheme.")
 
 # Django, without a SQL database and without django.contrib.auth.

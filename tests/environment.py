@@ -14,6 +14,7 @@ os.environ |= {
     "PUBLIC_URL": "https://recorder.test",
     "CORS_ORIGINS": "https://app.test",
     "GUEST_LOGIN": "true",
+    "THROTTLE": "off",
     "AWS_REGION": "ap-northeast-2",
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
