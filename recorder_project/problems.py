@@ -87,9 +87,7 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response | 
     else:
         code = getattr(exc, "code", None) or str(exc.get_codes())
         detail = str(exc.detail)
-    headers = {}
-    if challenge := getattr(exc, "auth_header", None):
-        headers["WWW-Authenticate"] = challenge
+    headers = {"WWW-Authenticate": "Bearer"} if exc.status_code == status.HTTP_401_UNAUTHORIZED else {}
     wait = getattr(exc, "retry_after", None) or getattr(exc, "wait", None)
     if wait:
         headers["Retry-After"] = str(int(wait))
