@@ -38,7 +38,7 @@ class Client:
 
     def __init__(self, auth_key: str = "", user_id: str = "", session_id: str = "") -> None:
         self.auth_key, self.user_id, self.session_id = auth_key, user_id, session_id
-        self.http = DjangoClient(raise_request_exception=False, headers={"host": HOST})
+        self.http = DjangoClient(enforce_csrf_checks=True, raise_request_exception=False, headers={"host": HOST})
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """Send JSON, or bytes as they are; `headers` in Python's spelling: content_type="audio/wav"."""

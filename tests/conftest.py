@@ -6,23 +6,18 @@ import pytest
 from django.core.management import call_command
 from moto import mock_aws
 
-from recordings import models, storage
 from tests.client import Client, sign_up
 
 
 @pytest.fixture(autouse=True)
 def aws() -> Iterator[None]:
-    """Fresh tables and a fresh bucket. tests/integration has a fixture of this name with real peers."""
+    """Fresh tables and a fresh bucket. tests/integration has a fixture of this name with real peers.
+
+    The app keeps its connections from test to test: moto stands behind every botocore client of the process.
+    """
     with mock_aws():
-        forget_connections()
         call_command("create_tables", verbosity=0)
         yield
-    forget_connections()
-
-
-def forget_connections() -> None:
-    for cached in (models.dynamo, storage._s3, storage._signer, storage._files):
-        cached.cache_clear()
 
 
 @pytest.fixture
