@@ -1,0 +1,78 @@
+"""GET recordings/{id}/download/: a redirect to the bytes, under the recording's name."""
+
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+
+from recordings.models import days_from_now
+from tests.client import Client
+from tests.state import kept, snapshot
+
+AUDIO = bytes(range(256)) * 4
+
+
+def fetch(url: str, **headers: str) -> requests.Response:
+    return requests.get(url, headers=headers, timeout=20)
+
+
+def test_redirects_to_the_bytes(alice: Client) -> None:
+    id = alice.record(AUDIO)["id"]
+    before = snapshot()
+    answer = alice.get(f"recordings/{id}/download/")
+    url = answer.headers["Location"]
+    assert (answer.status, answer.headers["Cache-Control"]) == (302, "no-store")
+    assert urlsplit(url).netloc == "test-recordings-bucket.s3.ap-northeast-2.amazonaws.com"
+    assert urlsplit(url).path == f"/{kept(alice.user_id, id).key}"
+    assert parse_qs(urlsplit(url).query)["X-Amz-Expires"] == ["21600"]
+    got = fetch(url)
+    assert (got.status_code, got.content, got.headers["Content-Type"]) == (200, AUDIO, "audio/wav")
+    part = fetch(url, Range="bytes=10-19")
+    assert (part.status_code, part.content) == (206, AUDIO[10:20])
+    assert snapshot() == before
+
+
+def test_tells_the_url_to_pages_that_cannot_follow(alice: Client) -> None:
+    id = alice.record(AUDIO)["id"]
+    answer = alice.get(f"recordings/{id}/download/?redirect=false")
+    assert (answer.status, answer.headers["Cache-Control"]) == (200, "no-store")
+    assert set(answer.json) == {"url", "expires_at"}
+    assert days_from_now(0.24) < answer.json["expires_at"] < days_from_now(0.26)
+    assert fetch(answer.json["url"]).content == AUDIO
+
+
+@pytest.mark.parametrize(
+    ("name", "disposition"),
+    [
+        ("Talk.wav", 'attachment; filename="Talk.wav"'),
+        ("강의.m4a", "attachment; filename*=utf-8''%EA%B0%95%EC%9D%98.m4a"),
+        ('say "hi" \\ there', r'attachment; filename="say \"hi\" \\ there"'),
+        ("a; filename=evil", 'attachment; filename="a; filename=evil"'),
+    ],
+)
+def test_under_its_name(alice: Client, name: str, disposition: str) -> None:
+    """RFC 6266 and RFC 8187."""
+    id = alice.record(AUDIO, name=name)["id"]
+    for query, kind in (("", "attachment"), ("?disposition=inline", "inline")):
+        got = fetch(alice.get(f"recordings/{id}/download/{query}").headers["Location"])
+        assert got.headers["Content-Disposition"] == disposition.replace("attachment", kind)
+
+
+def test_under_its_new_name(alice: Client) -> None:
+    id = alice.record(AUDIO)["id"]
+    alice.patch(f"recordings/{id}/", {"name": "new.wav"})
+    assert (
+        "new.wav" in fetch(alice.get(f"recordings/{id}/download/").headers["Location"]).headers["content-disposition"]
+    )
+
+
+def test_also_from_the_trash(alice: Client) -> None:
+    id = alice.record(AUDIO)["id"]
+    alice.delete(f"recordings/{id}/")
+    assert fetch(alice.get(f"recordings/{id}/download/").headers["Location"]).content == AUDIO
+
+
+def test_not_before_it_is_there(alice: Client) -> None:
+    id = alice.create(AUDIO).json["recording"]["id"]
+    answer = alice.get(f"recordings/{id}/download/")
+    assert (answer.status, answer.code) == (409, "upload_incomplete")
