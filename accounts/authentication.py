@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from rest_framework.authentication import BaseAuthentication, CSRFCheck, get_authorization_header
 from rest_framework.request import Request
 
+from accounts import throttles
 from accounts.models import SLIDING, Session
 from accounts.services import authenticate
 from recorder_project.problems import Problem
@@ -27,12 +28,14 @@ class AuthKeyAuthentication(BaseAuthentication):
             return self.by_cookie(request)
         session = authenticate(auth_key.strip()) if scheme.lower() == "bearer" else None
         if session is None:
-            raise bad_key()
+            raise bad_key(request)
         return session, session
 
     def by_cookie(self, request: Request) -> tuple[Session, Session] | None:
         session = session_of(request._request)
         if session is None:
+            if COOKIE in request.COOKIES:
+                throttles.hit("key", throttles.address(request._request))
             return None
         check = CSRFCheck(lambda request: HttpResponse())
         check.process_request(request._request)
@@ -44,7 +47,8 @@ class AuthKeyAuthentication(BaseAuthentication):
         return "Bearer"
 
 
-def bad_key() -> Problem:
+def bad_key(request: Request) -> Problem:
+    throttles.hit("key", throttles.address(request._request))
     return Problem(401, "invalid_key", "This key is not valid, or its session has ended. Sign in again.")
 
 

@@ -1,15 +1,77 @@
 """Shapes of what accounts take and give."""
 
+from typing import Any
+
+from django.conf import settings
 from rest_framework import serializers
 
-from recordings.serializers import StrictSerializer, text
+from accounts.providers import offered
+from recordings.serializers import RecordingSerializer, StrictSerializer, text
 
 
-class LoginSerializer(StrictSerializer):
+def token(*, max_length: int, help_text: str) -> serializers.RegexField:
+    """Printable ASCII without spaces, as it came from the provider."""
+    return serializers.RegexField(
+        r"^[\x21-\x7e]+\Z", max_length=max_length, required=False, trim_whitespace=False, help_text=help_text
+    )
+
+
+class CredentialSerializer(StrictSerializer):
+    """A provider and one of its credentials: `id_token` (with `nonce`), `access_token`, or `code` and its like."""
+
     provider = serializers.CharField(help_text="One of those that `accounts/providers/` lists.")
+    id_token = token(max_length=16384, help_text="As the provider's SDK gave it.")
+    nonce = serializers.CharField(
+        max_length=256,
+        required=False,
+        trim_whitespace=False,
+        help_text="The raw nonce; the provider was given the hex of its SHA-256.",
+    )
+    access_token = token(max_length=4096, help_text="For providers that say for which app it was issued.")
+    code = token(max_length=4096, help_text="Of the code flow; for Apple also along with its id_token.")
+    code_verifier = serializers.RegexField(
+        r"^[A-Za-z0-9._~-]{43,128}\Z", required=False, help_text="PKCE: its S256 challenge went to the provider."
+    )
+    redirect_uri = serializers.CharField(
+        max_length=1000, required=False, help_text="The one of the flow; the server has a list of those it allows."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        provider = offered().get(attrs["provider"])
+        if provider is None:
+            raise fault("provider", "unknown_provider", "This server does not offer that provider.")
+        if provider.provider == "apple" and provider.exchanges and {"id_token", "code"} <= set(attrs):
+            return attrs
+        given = [kind for kind in ("id_token", "access_token", "code") if kind in attrs]
+        for kind in given:
+            if kind not in provider.kinds:
+                raise fault(kind, "unsupported_credential", "This server does not take that from this provider.")
+        if len(given) != (1 if provider.kinds else 0):
+            raise serializers.ValidationError(f"Send one of {', '.join(provider.kinds)}.", "one_credential")
+        if given == ["code"]:
+            needed = ("code_verifier" if provider.pkce else "nonce", "redirect_uri")
+            if missing := next((name for name in needed if name not in attrs), None):
+                raise fault(missing, "required", "A code needs it.")
+            if attrs["redirect_uri"] not in settings.LOGIN_REDIRECT_URIS:
+                raise fault("redirect_uri", "unknown_redirect_uri", "This server does not allow that one.")
+        return attrs
+
+
+def fault(name: str, code: str, detail: str) -> serializers.ValidationError:
+    return serializers.ValidationError({name: [serializers.ErrorDetail(detail, code)]})
+
+
+class LoginSerializer(CredentialSerializer):
     device_name = text(
         max_length=100, required=False, default="", allow_blank=True, help_text="For the list of devices."
     )
+
+
+class LinkSerializer(CredentialSerializer):
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["provider"] == "guest":
+            raise fault("provider", "unknown_provider", "A guest is nobody that could be linked.")
+        return super().validate(attrs)
 
 
 class LoggedInSerializer(serializers.Serializer[dict[str, object]]):
@@ -54,3 +116,39 @@ class SessionSerializer(serializers.Serializer[dict[str, object]]):
 
 class SessionsSerializer(serializers.Serializer[dict[str, object]]):
     results = SessionSerializer(many=True)
+
+
+class IdentitySerializer(serializers.Serializer[dict[str, object]]):
+    id = serializers.CharField(help_text="Ours, stable; not the provider's.")
+    provider = serializers.CharField()
+    email = serializers.EmailField(allow_null=True, help_text="As the provider told it; nothing depends on it.")
+    created_at = serializers.DateTimeField()
+
+
+class IdentitiesSerializer(serializers.Serializer[dict[str, object]]):
+    results = IdentitySerializer(many=True)
+
+
+class ExportQuery(StrictSerializer):
+    cursor = serializers.CharField(
+        default="", allow_blank=True, max_length=1000, help_text="`next_cursor` of the page before."
+    )
+
+
+class ExportedIdentitySerializer(IdentitySerializer):
+    subject = serializers.CharField(help_text="The provider's name for the person.")
+
+
+class ExportedAccountSerializer(AccountSerializer):
+    sessions = SessionSerializer(many=True)
+    identities = ExportedIdentitySerializer(many=True)
+
+
+class ExportedRecordingSerializer(RecordingSerializer):
+    download_url = serializers.CharField(allow_null=True, help_text="For some hours; null while it is uploading.")
+
+
+class ExportSerializer(serializers.Serializer[dict[str, object]]):
+    account = ExportedAccountSerializer(allow_null=True, help_text="On the first page.")
+    recordings = ExportedRecordingSerializer(many=True)
+    next_cursor = serializers.CharField(allow_null=True, help_text="null on the last page.")

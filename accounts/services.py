@@ -1,31 +1,23 @@
-"""What can be done with an account: log in, look, rename, sign out, close."""
+"""What can be done with an account: look, rename, export, sign out, close."""
 
+import logging
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from accounts import keys
-from accounts.models import GUEST_DAYS, Account, Session, mark_closed, sign_up
-from recorder_project.problems import not_found
-from recordings.models import Conflict, Work, now, stamp
+from accounts.models import GUEST_DAYS, Account, Identity, Revocation, Session, finish_work, mark_closed
+from recorder_project.paging import dump_cursor, load_cursor
+from recorder_project.problems import Problem, not_found
+from recordings.export import export_page
+from recordings.models import Conflict, Work, days_from_now, now, stamp
 from recordings.services import erase, leave_to_sweep, open_account, pauses
 
+log = logging.getLogger(__name__)
+
+REVOKING_DAYS = 30  # how long a revocation is tried before it is given up
+RECENTLY = 600  # seconds; how old a login may be that counts as proof of who holds the device
 CLOSING_SECONDS = 10.0  # how long a request works on a closing before it leaves the rest to the sweep
-
-
-def log_in(*, device_name: str) -> dict[str, Any]:
-    """Sign up a guest: a fresh, empty account, never somebody else's. The only answer that holds the auth_key."""
-    user_id, secret = keys.new_user_id(), keys.new_secret()
-    account = Account(user_id, is_guest=True, created_at=now())
-    session = Session.new(user_id, keys.hashed(secret), device_name=device_name)
-    sign_up(account, session)
-    return {
-        "user_id": user_id,
-        "auth_key": f"{user_id}.{secret}",
-        "session_id": session.auth_key,
-        "expires_at": stamp_seconds(session.expires_at),
-        "is_new": True,
-    }
 
 
 def authenticate(auth_key: str) -> Session | None:
@@ -36,6 +28,23 @@ def authenticate(auth_key: str) -> Session | None:
         return None
     session.seen()
     return session
+
+
+def require_recent_login(session: Session) -> None:
+    """Raises 403 unless the session began by a login just now: a key that was found or stolen is no proof.
+
+    Where the account has no identity, the key is all that anybody has.
+    """
+    age = time.time() - datetime.fromisoformat(session.authenticated_at).timestamp()
+    account = Account.of(session.id) if age > RECENTLY else None
+    if account and account.identities:
+        raise Problem(
+            403, "reauthentication_required", "Log in again, and do this with the new key within 10 minutes."
+        )
+
+
+def identities_of(account: Account) -> list[Identity]:
+    return [identity for id in account.identities if (identity := Identity.of(id))]
 
 
 def stamp_seconds(seconds: float) -> str:
@@ -67,6 +76,36 @@ def summarize(user_id: str) -> dict[str, Any]:
 def guest_until(last_seen_at: str) -> str:
     """When a guest's account goes if its session is not seen again."""
     return stamp(datetime.fromisoformat(last_seen_at) + timedelta(days=GUEST_DAYS))
+
+
+def export(session: Session, cursor: str) -> dict[str, Any]:
+    """One page of everything that is stored about the account. The first one holds the account itself."""
+    binding = (session.id, "export")
+    after = load_cursor(cursor, *binding) if cursor else 0
+    recordings, after_this = export_page(session.id, after)
+    return {
+        "account": None if cursor else describe_fully(session),
+        "recordings": recordings,
+        "next_cursor": dump_cursor(after_this, *binding) if after_this else None,
+    }
+
+
+def describe_fully(session: Session) -> dict[str, Any]:
+    account = Account.of(session.id)
+    rows = identities_of(account) if account else []
+    return describe(session) | {
+        "sessions": sessions(session),
+        "identities": [
+            {
+                "id": row.identity_id,
+                "provider": row.provider,
+                "subject": row.subject,
+                "email": row.email,
+                "created_at": row.created_at,
+            }
+            for row in rows
+        ],
+    }
 
 
 def rename(session: Session, name: str) -> dict[str, Any]:
@@ -118,7 +157,9 @@ def close(user_id: str) -> None:
         except Conflict:
             continue
     end_sessions(user_id)
-    leave_to_sweep(finish_closing, user_id, time.monotonic() + CLOSING_SECONDS)
+    until = time.monotonic() + CLOSING_SECONDS
+    leave_to_sweep(finish_revoking, user_id, until)
+    leave_to_sweep(finish_closing, user_id, until)
 
 
 def finish_closing(user_id: str, until: float) -> bool:
@@ -150,6 +191,35 @@ def expire_guest(account: Account) -> bool:
     except Conflict:
         return False
     return True
+
+
+def finish_revoking(user_id: str, until: float) -> bool:
+    """Revoke what a provider gave us for identities that are gone. Returns whether nothing of it is left.
+
+    The sweep tries again; after REVOKING_DAYS it is given up, so that no token is kept for ever.
+    """
+    work, left = Work.find(f"revoke:{user_id}", user_id), False
+    for row in Revocation.all_of(user_id):
+        if time.monotonic() > until:
+            return False
+        token = keys.unsealed(row.refresh_token)
+        if token is None or row.created_at < days_from_now(-REVOKING_DAYS):
+            log.error("A login of %s could not be revoked at its provider; it is given up", user_id)
+        else:
+            from accounts.exchange import revoke  # PyJWT and cryptography, for the few who need them
+
+            try:
+                revoke(token, row.client_id)
+            except Problem:
+                left = True
+                continue
+        row.delete()
+    if work and not left:
+        try:
+            finish_work(work)
+        except Conflict:  # one more came meanwhile
+            return False
+    return not left
 
 
 def set_quota(user_id: str, quota_bytes: int) -> None:

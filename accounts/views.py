@@ -1,17 +1,21 @@
 """Endpoints under accounts/."""
 
-from dataclasses import asdict
+import hmac
 from typing import cast
 
+from django.conf import settings
+from django.http import QueryDict
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.authentication import get_authorization_header
 from rest_framework.decorators import action
+from rest_framework.parsers import FormParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from accounts import providers, serializers, services
+from accounts import identities, login, providers, serializers, services, throttles
 from accounts.models import Session
-from recorder_project.problems import invalid
+from recorder_project.problems import Problem, invalid, not_found
 
 
 def caller(request: Request) -> Session:
@@ -23,7 +27,7 @@ class AccountsViewSet(ViewSet):
     @action(detail=False, authentication_classes=[], permission_classes=[])
     def providers(self, request: Request) -> Response:
         """What this server accepts for signing in."""
-        return Response([asdict(provider) for provider in providers.offered().values()])
+        return Response([provider.public() for provider in providers.offered().values()])
 
     @extend_schema(
         request=serializers.LoginSerializer,
@@ -32,11 +36,12 @@ class AccountsViewSet(ViewSet):
     )
     @action(detail=False, methods=["post"], authentication_classes=[], permission_classes=[])
     def login(self, request: Request) -> Response:
-        """Sign up or log in. `guest` needs no credential and always makes a fresh, empty account."""
+        """Sign up or log in with what a provider's SDK gave. `guest` needs no credential and makes a new account.
+
+        401 `invalid_credential` means: sign in at the provider again. 503 `provider_unavailable`: try again later.
+        """
         data = serializers.LoginSerializer.read(request.data)
-        if data["provider"] not in providers.offered():
-            raise invalid("/provider", "unknown_provider", "This server does not offer that provider.")
-        answer = services.log_in(device_name=data["device_name"])
+        answer = login.log_in(data, address=throttles.address(request._request))
         return Response(answer, 201 if answer["is_new"] else 200, headers={"Cache-Control": "no-store"})
 
     @extend_schema(request=None, responses={204: None})
@@ -61,9 +66,23 @@ class MeView(ViewSet):
 
     @extend_schema(responses={202: None})
     def destroy(self, request: Request) -> Response:
-        """Close the account for good, with all its recordings. Its keys stop working at once."""
+        """Close the account for good, with all its recordings. Its keys stop working at once.
+
+        Needs a login within the last 10 minutes, unless the account is a guest's.
+        """
+        throttles.hit("close", caller(request).id)
+        services.require_recent_login(caller(request))
         services.close(caller(request).id)
         return Response(status=202)
+
+    @extend_schema(parameters=[serializers.ExportQuery], responses=serializers.ExportSerializer)
+    def export(self, request: Request) -> Response:
+        """All that is stored about the account, with URLs for the bytes. Follow `next_cursor` to the end.
+
+        A recording that changes meanwhile comes again on a later page.
+        """
+        query = serializers.ExportQuery.read(request.query_params.dict())
+        return Response(services.export(caller(request), query["cursor"]), headers={"Cache-Control": "no-store"})
 
 
 class SessionViewSet(ViewSet):
@@ -81,9 +100,10 @@ class SessionViewSet(ViewSet):
         responses={204: None},
     )
     def destroy_many(self, request: Request) -> Response:
-        """Sign out every device but this one."""
+        """Sign out every device but this one. Needs a login within the last 10 minutes, unless for a guest."""
         if request.query_params.dict() != {"scope": "others"}:
             raise invalid("/scope", "required", "Say ?scope=others to sign out every other device.")
+        services.require_recent_login(caller(request))
         services.end_sessions(caller(request).id, but=caller(request).auth_key)
         return Response(status=204)
 
@@ -92,6 +112,59 @@ class SessionViewSet(ViewSet):
         responses={204: None},
     )
     def destroy(self, request: Request, session_id: str) -> Response:
-        """Sign one device out."""
+        """Sign one device out. Another than this needs a login within the last 10 minutes, unless for a guest."""
+        if session_id != caller(request).auth_key:
+            services.require_recent_login(caller(request))
         services.end_session(caller(request).id, session_id)
         return Response(status=204)
+
+
+class IdentityViewSet(ViewSet):
+    lookup_field = "id"
+    lookup_value_regex = "[^/]+"
+
+    @extend_schema(responses=serializers.IdentitiesSerializer)
+    def list(self, request: Request) -> Response:
+        """The logins that open this account."""
+        return Response({"results": identities.listed(caller(request).id)})
+
+    @extend_schema(
+        request=serializers.LinkSerializer,
+        responses={201: serializers.IdentitySerializer, 200: serializers.IdentitySerializer},
+    )
+    def create(self, request: Request) -> Response:
+        """Let one more login open this account; a guest's account becomes a full one and keeps its recordings.
+
+        200 when it was linked already. Needs a login within the last 10 minutes, unless the account is a guest's.
+        """
+        data = serializers.LinkSerializer.read(request.data)
+        identity, is_new = identities.link(caller(request), data)
+        return Response(identity, 201 if is_new else 200)
+
+    @extend_schema(parameters=[OpenApiParameter("id", str, OpenApiParameter.PATH)], responses={204: None})
+    def destroy(self, request: Request, id: str) -> Response:
+        """Unlink a login; the last one can't go. Needs a login within the last 10 minutes."""
+        identities.unlink(caller(request), id)
+        return Response(status=204)
+
+
+class KakaoView(ViewSet):
+    """What Kakao calls. https://developers.kakao.com/docs/latest/en/kakaologin/callback"""
+
+    authentication_classes = ()
+    permission_classes = ()
+    parser_classes = (FormParser,)
+
+    @extend_schema(exclude=True)
+    def unlinked(self, request: Request) -> Response:
+        """Somebody has disconnected this app at Kakao. Whom we don't know is fine with Kakao too."""
+        if not settings.KAKAO_ADMIN_KEY:
+            raise not_found()
+        data = cast("QueryDict", request.data if request.method == "POST" else request.query_params)
+        expected = f"KakaoAK {settings.KAKAO_ADMIN_KEY}".encode()
+        genuine = hmac.compare_digest(get_authorization_header(request), expected)
+        if not genuine or data.get("app_id") != settings.KAKAO_APP_ID:
+            throttles.hit("key", throttles.address(request._request))
+            raise Problem(403, "forbidden", "This is for Kakao alone.")
+        identities.unlinked_at_kakao(str(data.get("user_id", "")))
+        return Response(status=200)

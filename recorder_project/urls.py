@@ -3,7 +3,7 @@
 from django.urls import include, path, re_path
 from rest_framework.routers import Route, SimpleRouter
 
-from accounts.views import AccountsViewSet, MeView, SessionViewSet
+from accounts.views import AccountsViewSet, IdentityViewSet, KakaoView, MeView, SessionViewSet
 from recorder_project import problems
 from recordings.views import RecordingViewSet
 from web import views as web
@@ -25,6 +25,7 @@ class Router(SimpleRouter):
 
 
 router = Router()
+router.register("accounts/identities", IdentityViewSet, basename="identity")
 router.register("accounts/sessions", SessionViewSet, basename="session")
 router.register("accounts", AccountsViewSet, basename="account")
 router.register("recordings", RecordingViewSet, basename="recording")
@@ -35,6 +36,8 @@ urlpatterns = [
     path("logout/", web.logout),
     path("health/", web.health),
     path("api/v1/accounts/me/", MeView.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"})),
+    path("api/v1/accounts/me/export/", MeView.as_view({"get": "export"})),
+    path("api/v1/accounts/kakao/unlink/", KakaoView.as_view({"get": "unlinked", "post": "unlinked"})),
     path("api/v1/schema/", web.schema, name="schema"),
     path("api/v1/docs/", web.docs),
     path("api/v1/", include(router.urls)),

@@ -441,3 +441,8 @@ def erase_rows(user_id: str, until: float) -> bool:
     Work.of("trash", user_id, due_at="").delete()
     Ledger(user_id).delete()
     return True
+def settle_ledger(write: TransactWrite, user_id: str) -> None:
+    """Linking's part for this package: a guest's account becomes a full one, with a full one's quota."""
+    write.update(Ledger(user_id), [Ledger.is_guest.set(False)], condition=Ledger.last_version.exists())
+
+

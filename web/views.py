@@ -6,8 +6,9 @@ from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import providers, services
+from accounts import providers, services, throttles
 from accounts.authentication import COOKIE, session_of, set_cookie
+from accounts.login import log_in
 from accounts.models import Session
 from recorder_project import problems
 from recordings.models import Ledger
@@ -30,7 +31,9 @@ def login(request: HttpRequest) -> HttpResponse:
         return render(request, "web/login.html", context)
     auth_key = request.POST.get("auth_key", "").strip()
     if request.POST.get("provider") == "guest" and "guest" in providers.offered():
-        auth_key = services.log_in(device_name="Browser")["auth_key"]
+        auth_key = log_in({"provider": "guest", "device_name": "Browser"}, address=throttles.address(request))[
+            "auth_key"
+        ]
     elif services.authenticate(auth_key) is None:
         return render(request, "web/login.html", {**context, "wrong": True}, status=401)
     response = HttpResponseRedirect(target)

@@ -1,0 +1,103 @@
+"""The logins of an account: list, link, unlink."""
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from accounts import models, throttles
+from accounts.login import identity_of, prove, refuse_used
+from accounts.models import Account, Identity, Replay, Session
+from accounts.services import end_sessions, finish_revoking, identities_of, require_recent_login
+from recorder_project.problems import Problem, not_found
+from recordings.models import Conflict
+from recordings.services import leave_to_sweep, pauses
+
+log = logging.getLogger(__name__)
+
+MOST = 10  # identities an account
+REVOKING_SECONDS = 5.0
+
+
+def listed(user_id: str) -> list[dict[str, Any]]:
+    """The account's identities, the one linked first first."""
+    rows = sorted(identities_of(account_of(user_id)), key=lambda row: row.created_at)
+    return [describe(row) for row in rows]
+
+
+def describe(row: Identity) -> dict[str, Any]:
+    return {"id": row.identity_id, "provider": row.provider, "email": row.email, "created_at": row.created_at}
+
+
+def account_of(user_id: str) -> Account:
+    account = Account.of(user_id)
+    if account is None or account.closed_at:
+        raise Problem(401, "account_closed", "This account is closed.")
+    return account
+
+
+def link(session: Session, credential: Mapping[str, str]) -> tuple[dict[str, Any], bool]:
+    """Let one more identity sign in to the account, and whether it is new there. A guest's account becomes a full one.
+
+    Raises 409 `identity_in_use` when it signs somebody else in, and then nothing has changed.
+    """
+    throttles.hit("link", session.id)
+    require_recent_login(session)
+    proof = prove(credential)
+    replay = Replay.of(*proof.used) if proof.used else None
+    for _ in pauses():
+        account, theirs = account_of(session.id), Identity.of(proof.identity_id)
+        if theirs and theirs.user_id != account.id:
+            raise Problem(409, "identity_in_use", "This login belongs to another account. Nothing was changed.")
+        if theirs:
+            return describe(theirs), False
+        if len(account.identities) >= MOST:
+            raise Problem(409, "too_many_identities", f"An account has at most {MOST} logins.")
+        identity = identity_of(proof, account.id)
+        try:
+            models.link(account, identity, replay, email_verified=proof.email_verified)
+        except Conflict:
+            refuse_used(replay)
+            continue
+        return describe(identity), True
+    raise AssertionError  # pauses() ends by raising
+
+
+def unlink(session: Session, identity_id: str) -> None:
+    """Take one identity away. Raises 404 where the account has no such one, 409 `last_identity` for its only one."""
+    require_recent_login(session)
+    for _ in pauses():
+        account = account_of(session.id)
+        identity = next((row for row in identities_of(account) if row.identity_id == identity_id), None)
+        if identity is None:
+            raise not_found()
+        if account.identities == [identity.id]:
+            raise Problem(409, "last_identity", "Nobody could sign in any more. Link another login first.")
+        try:
+            models.unlink(account, identity)
+        except Conflict:
+            continue
+        if identity.refresh_token:
+            leave_to_sweep(finish_revoking, account.id, time.monotonic() + REVOKING_SECONDS)
+        return
+
+
+def unlinked_at_kakao(subject: str) -> None:
+    """Kakao says that a person has disconnected this app, or is gone there.
+
+    The identity goes where the account has another. Its only one stays, since nobody could reach the recordings any
+    more, and Kakao gives the person who comes back the same id; but every device is signed out.
+    """
+    for _ in pauses():
+        identity = Identity.of(f"identity:kakao:{subject}")
+        account = Account.of(identity.user_id) if identity else None
+        if identity is None or account is None or account.closed_at:
+            return
+        if account.identities == [identity.id]:
+            end_sessions(account.id)
+            return
+        try:
+            models.unlink(account, identity)
+        except Conflict:
+            continue
+        return

@@ -1,0 +1,112 @@
+"""Signing up and logging in."""
+
+import hashlib
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from accounts import keys, providers, throttles
+from accounts.models import Account, Identity, Replay, Session, enter, sign_up
+from accounts.services import stamp_seconds
+from recorder_project.problems import Problem
+from recordings.models import Conflict, now
+from recordings.services import pauses
+
+if TYPE_CHECKING:
+    from accounts.credentials import Proof
+
+SESSIONS = 20  # an account's, at most
+
+
+def log_in(credential: Mapping[str, str], *, address: str) -> dict[str, Any]:
+    """The answer to a valid login: a new session of the account that the credential proves, or a new account's."""
+    throttles.hit("login", address)
+    device_name = credential.get("device_name", "")
+    if credential["provider"] == "guest":
+        throttles.hit("guest", address)
+        return log_in_guest(device_name=device_name)
+    return enter_with(prove(credential), device_name=device_name)
+
+
+def log_in_guest(*, device_name: str) -> dict[str, Any]:
+    """Sign up a guest: a fresh, empty account, never somebody else's."""
+    user_id, session, secret = new_session(keys.new_user_id(), device_name)
+    sign_up(Account(user_id, is_guest=True, created_at=now()), session)
+    return answer(session, secret, is_new=True)
+
+
+def prove(credential: Mapping[str, str]) -> "Proof":
+    """What the named provider says of the credential. Counts the login for the identity."""
+    from accounts import credentials  # PyJWT, cryptography: only logins pay for them
+
+    proof = credentials.prove(providers.offered()[credential["provider"]], credential)
+    throttles.hit("identity", hashlib.sha256(proof.identity_id.encode()).hexdigest()[:32])
+    return proof
+
+
+def enter_with(proof: "Proof", *, device_name: str) -> dict[str, Any]:
+    """Log the proven identity in, or sign it up; whoever loses a race of first logins logs in."""
+    replay = Replay.of(*proof.used) if proof.used else None
+    for _ in pauses():
+        identity = Identity.of(proof.identity_id)
+        account = Account.of(identity.user_id) if identity else None
+        if identity and (account is None or identity.id not in account.identities):
+            continue  # it is being unlinked, or its account closed
+        user_id, session, secret = new_session(account.id if account else keys.new_user_id(), device_name)
+        fresh = identity_of(proof, user_id)
+        try:
+            if account:
+                enter(account, session, fresh, replay, leaving(user_id))
+            else:
+                sign_up(account_of(proof, user_id), session, fresh, replay)
+        except Conflict:
+            refuse_used(replay)
+            continue
+        return answer(session, secret, is_new=account is None)
+    raise AssertionError  # pauses() ends by raising
+
+
+def refuse_used(replay: Replay | None) -> None:
+    if replay and replay.known:
+        raise Problem(401, "invalid_credential", "This login is not accepted: it has been used already.")
+
+
+def new_session(user_id: str, device_name: str) -> tuple[str, Session, str]:
+    secret = keys.new_secret()
+    return user_id, Session.new(user_id, keys.hashed(secret), device_name=device_name), secret
+
+
+def account_of(proof: "Proof", user_id: str) -> Account:
+    return Account(
+        user_id,
+        is_guest=False,
+        name=proof.name,
+        email=proof.email,
+        email_verified=proof.email_verified,
+        identities=[proof.identity_id],
+        created_at=now(),
+    )
+
+
+def identity_of(proof: "Proof", user_id: str) -> Identity:
+    token = keys.sealed(proof.refresh_token) if proof.refresh_token else None
+    client_id = proof.client_id if token else None
+    return Identity(proof.identity_id, user_id=user_id, email=proof.email, refresh_token=token, client_id=client_id)
+
+
+def leaving(user_id: str) -> list[Session]:
+    """The sessions that make room for one more: the oldest."""
+    living = [row for row in Session.all_of(user_id) if row.expires_at > time.time()]
+    living.sort(key=lambda row: row.created_at, reverse=True)
+    return living[SESSIONS - 1 :]
+
+
+def answer(session: Session, secret: str, *, is_new: bool) -> dict[str, Any]:
+    """The only answer that ever holds the auth_key."""
+    return {
+        "user_id": session.id,
+        "auth_key": f"{session.id}.{secret}",
+        "session_id": session.auth_key,
+        "expires_at": stamp_seconds(session.expires_at),
+        "is_new": is_new,
+    }

@@ -1,0 +1,72 @@
+"""How often one may: fixed windows, counted in DynamoDB, one UpdateItem a hit.
+
+Where DynamoDB does not answer, the caller gets its 503: nothing that is throttled could be done without it.
+"""
+
+import ipaddress
+import time
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from accounts.models import Throttle
+from recorder_project.problems import Problem
+
+# scope: (how often, within how many seconds)
+LIMITS = {
+    "login": (20, 60),  # an address
+    "identity": (10, 60),  # an identity
+    "guest": (5, 3600),  # an address
+    "key": (60, 60),  # bad keys, an address
+    "link": (10, 60),  # an account
+    "close": (5, 60),  # an account
+}
+
+
+def hit(scope: str, who: str) -> None:
+    """Count one more of `scope` for `who`. Raises 429 when that is too many in this window."""
+    if not settings.THROTTLE:
+        return
+    most, seconds = LIMITS[scope]
+    moment = time.time()
+    window = int(moment // seconds)
+    ends_at = (window + 1) * seconds
+    if Throttle.hit(scope, who, window, expires_at=ends_at + 60) > most:
+        detail = f"At most {most} of these in {seconds} seconds. Wait as long as Retry-After says."
+        raise Problem(429, "too_many_requests", detail, retry_after=max(1, int(ends_at - moment) + 1))
+
+
+def address(request: HttpRequest) -> str:
+    """Who calls, as far as that can't be forged: an IPv4 address, or an IPv6 network of 64 bits.
+
+    Each server on the way appends the address that it was called from, so what counts is counted from the right:
+    TRUSTED_PROXIES entries are servers of ours. REMOTE_ADDR is no help under Lambda: apig-wsgi takes it from the
+    first entry of X-Forwarded-For, which the caller writes.
+    """
+    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+    context = request.META.get("apig_wsgi.request_context")
+    if context is None:
+        hops.append(request.META.get("REMOTE_ADDR", ""))
+    else:
+        source = _source(context)
+        if source and hops[-1:] != [source]:
+            hops.append(source)
+    trusted = settings.TRUSTED_PROXIES
+    hop = hops[-1 - trusted] if len(hops) > trusted else hops[-1] if hops else ""
+    return _network(hop)
+
+
+def _source(context: Any) -> str:
+    """The address in a Lambda event: payload 2.0, then 1.0. A load balancer has none but what it appended."""
+    return str(context.get("http", {}).get("sourceIp") or context.get("identity", {}).get("sourceIp") or "")
+
+
+def _network(hop: str) -> str:
+    try:
+        ip = ipaddress.ip_address(hop.partition("%")[0])
+    except ValueError:
+        return "unknown"
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
+        ip = ip.ipv4_mapped
+    return str(ip) if ip.version == 4 else str(ipaddress.ip_network((ip, 64), strict=False))
