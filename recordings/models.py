@@ -281,6 +281,13 @@ class Recording(Table):
         keys = {(id, user_id) for id in ids}
         return {row.id: row for row in cls.batch_get(keys, consistent_read=True)}
 
+    @classmethod
+    def everything(cls, user_id: str = "") -> Iterator["Recording"]:
+        """Every recording, or one account's, in no order. One consistent Scan for each MB of the whole table."""
+        for row in cls.scan(cls.user_id == user_id if user_id else None, consistent_read=True):
+            if ":" not in row.id:  # a Work row
+                yield row
+
     @property
     def position(self) -> list[str]:
         """The place of this row on its shelf, for `on_shelf(after=…)`."""
@@ -316,6 +323,12 @@ class Change(Table):
         """At most `limit` changes after `version` in order, all that had been acknowledged before. One Query."""
         return list(cls.query(user_id, cls.version > version, consistent_read=True, limit=limit))
 
+    @classmethod
+    def all_of(cls, user_id: str, recording_id: str = "") -> Iterator["Change"]:
+        """Every change row of an account, in order, or those of one recording. One Query for each MB."""
+        only = cls.recording_id == recording_id if recording_id else None
+        yield from cls.query(user_id, cls.version >= 1, only, consistent_read=True)
+
 
 class Ledger(Table):
     """Row 0 of an account's changes: its last version and the bytes it uses."""
@@ -336,6 +349,14 @@ class Ledger(Table):
         """The most bytes that this account may use."""
         default = settings.GUEST_QUOTA_BYTES if self.is_guest else settings.QUOTA_BYTES
         return self.quota_bytes or int(default)
+
+    @classmethod
+    def everything(cls, user_id: str = "") -> Iterator["Ledger"]:
+        """Every account's ledger, or one account's. One consistent Scan for each MB of all changes."""
+        if not user_id:
+            yield from cls.scan(cls.version == 0, consistent_read=True)
+        elif ledger := cls.find(user_id, 0):
+            yield ledger
 
     def set_quota(self, quota_bytes: int) -> None:
         self.update([Ledger.quota_bytes.set(quota_bytes)], condition=Ledger.last_version.exists())
@@ -412,6 +433,33 @@ def remove(row: Recording) -> None:
     write = transaction()
     write.delete(row, (Recording.status == "purging") & (Recording.attempt == row.attempt))
     write.update(Ledger(row.user_id), [Ledger.used_bytes.add(-row.size)], condition=Ledger.last_version.exists())
+    commit(write)
+
+
+def rebook(ledger: Ledger, *, used_bytes: int, last_version: int) -> None:
+    """Put right what a ledger says, on condition that it still says what was read."""
+    as_read = (Ledger.last_version == ledger.last_version) & (Ledger.used_bytes == ledger.used_bytes)
+    write = transaction()
+    actions: list[Action] = [Ledger.used_bytes.set(used_bytes), Ledger.last_version.set(last_version)]
+    write.update(ledger, actions, condition=as_read)
+    commit(write)
+
+
+def forget(stale: Change, row: Recording) -> None:
+    """Take out a change row that its recording, as it was read, has left behind."""
+    write = transaction()
+    write.condition_check(Recording, row.id, row.user_id, condition=Recording.version == row.version)
+    write.delete(stale)
+    commit(write)
+
+
+def entomb(stale: Change, ledger: Ledger) -> None:
+    """Tell every device that a recording is gone whose row is missing: a tombstone in its change row's place."""
+    id = stale.recording_id
+    write = transaction()
+    write.condition_check(Recording, id, stale.user_id, condition=Recording.id.does_not_exist())
+    write.delete(stale)
+    _book(write, ledger, ledger.last_version + 1, id, bytes=0, deleted=True)
     commit(write)
 
 

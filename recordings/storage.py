@@ -5,6 +5,7 @@ cost 30 ms of cold start.
 """
 
 import base64
+import datetime
 import hashlib
 import logging
 import math
@@ -39,6 +40,16 @@ class Stored:
 
     size: int
     sha256: str | None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An object as the bucket's listing has it, or an upload that has not ended; `id` is its version's or its own."""
+
+    key: str
+    size: int
+    moment: datetime.datetime  # last written, or begun; aware
+    id: str = ""
 
 
 @dataclass(frozen=True)
@@ -154,11 +165,12 @@ def stat(key: str) -> Stored | None:
     return Stored(head["ContentLength"], base64.b64decode(checksum).hex())
 
 
-def digest(key: str) -> str | None:
+def digest(key: str, version_id: str = "") -> str | None:
     """The SHA-256 of the stored bytes, in hex, read in constant memory; None where there is no object."""
+    which: Any = {"VersionId": version_id} if version_id else {}
     with _edge():
         try:
-            content = _client().get_object(Bucket=settings.RECORDINGS_BUCKET, Key=key)["Body"]
+            content = _client().get_object(Bucket=settings.RECORDINGS_BUCKET, Key=key, **which)["Body"]
         except ClientError as error:
             if error.response["Error"].get("Code") in ABSENT:
                 return None
@@ -260,6 +272,53 @@ def erase(prefix: str, *, until: float = math.inf) -> bool:
                 if failed:
                     raise unavailable()
     return True
+
+
+def list_objects(prefix: str) -> Iterator[list[Listed]]:
+    """What the bucket holds under `prefix`, in the order of the keys. One call for each page of 1,000."""
+    with _edge():
+        for page in (
+            _client().get_paginator("list_objects_v2").paginate(Bucket=settings.RECORDINGS_BUCKET, Prefix=prefix)
+        ):
+            yield [Listed(item["Key"], item["Size"], item["LastModified"]) for item in page.get("Contents", [])]
+
+
+def list_uploads(prefix: str) -> Iterator[list[Listed]]:
+    """The multipart uploads under `prefix` that have not ended. One call for each page of 1,000."""
+    with _edge():
+        for page in (
+            _client()
+            .get_paginator("list_multipart_uploads")
+            .paginate(Bucket=settings.RECORDINGS_BUCKET, Prefix=prefix)
+        ):
+            found = page.get("Uploads", [])
+            yield [Listed(item["Key"], 0, item["Initiated"], item["UploadId"]) for item in found]
+
+
+def list_versions(prefix: str) -> Iterator[Listed]:
+    """Every version under `prefix` that has bytes, the current ones too."""
+    with _edge():
+        for page in (
+            _client().get_paginator("list_object_versions").paginate(Bucket=settings.RECORDINGS_BUCKET, Prefix=prefix)
+        ):
+            for item in page.get("Versions", []):
+                version = "" if item["VersionId"] == "null" else item["VersionId"]  # the bucket is not versioned
+                yield Listed(item["Key"], item["Size"], item["LastModified"], version)
+
+
+def copy(source: Listed, key: str, content_type: str) -> None:
+    """Make the bytes of one version the current ones of `key`, without reading them."""
+    which: Any = {"Bucket": settings.RECORDINGS_BUCKET, "Key": source.key}
+    if source.id:
+        which["VersionId"] = source.id
+    how = {"ContentType": content_type, "MetadataDirective": "REPLACE", "ChecksumAlgorithm": "SHA256"}
+    with _edge():
+        _client().copy(which, settings.RECORDINGS_BUCKET, key, ExtraArgs=how)
+
+
+def content_type(key: str) -> str:
+    with _edge():
+        return _client().head_object(Bucket=settings.RECORDINGS_BUCKET, Key=key)["ContentType"]
 
 
 def presign_put(key: str, *, size: int, sha256: str, content_type: str) -> tuple[str, dict[str, str]]:

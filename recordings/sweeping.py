@@ -17,8 +17,13 @@ log = logging.getLogger(__name__)
 WORK: dict[str, Callable[[str, float], bool]] = {}
 
 
-def sweep(*, seconds: float = 600) -> Counter[str]:
-    """Do what is due, for at most `seconds`. Returns how many of each came out; a fault in one holds up no other."""
+def sweep(
+    *, seconds: float = 600, dry_run: bool = False, report: Callable[[str, str, str], None] = lambda *_: None
+) -> Counter[str]:
+    """Do what is due, for at most `seconds`; with `dry_run`, only say what that is. A fault in one holds up no other.
+
+    `report` hears each outcome, with the row's id and its account's. Returns how many of each there were.
+    """
     until, moment = time.monotonic() + seconds, now()
     outcomes: Counter[str] = Counter()
     for shard in SHARDS:
@@ -27,11 +32,26 @@ def sweep(*, seconds: float = 600) -> Counter[str]:
                 outcomes["postponed"] += 1
                 return outcomes
             try:
-                outcomes[settle_one(id, user_id, moment, until)] += 1
+                outcome = foresee(id, user_id, moment) if dry_run else settle_one(id, user_id, moment, until)
             except Exception:
                 log.exception("The sweep could not finish %s of %s", id, user_id)
-                outcomes["failed"] += 1
+                outcome = "failed"
+            outcomes[outcome] += 1
+            report(outcome, id, user_id)
     return outcomes
+
+
+def foresee(id: str, user_id: str, moment: str) -> str:
+    """What `settle_one` would see to. Reads one row, and S3 not at all."""
+    kind, _, rest = id.partition(":")
+    if rest:
+        return "would empty" if kind == "trash" else "would close"
+    row = Recording.find(id, user_id)
+    if row is None or not row.due_at or row.due_at > moment:
+        return "changed"
+    if row.status == "purging" or row.trashed_at:
+        return "would purge"
+    return "would complete or abandon" if row.awaits_bytes else "would verify"
 
 
 def settle_one(id: str, user_id: str, moment: str, until: float) -> str:

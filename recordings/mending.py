@@ -1,0 +1,240 @@
+"""What `verify_storage --repair` does about each difference. Nothing here deletes the only copy of anything.
+
+Bytes prove themselves: a recording's id and its row hold their SHA-256, so a stored version can be read and known to
+be what a row has lost. An object is deleted only where its recording stands verified without it, or where its owner
+had the recording deleted for good; a versioned bucket keeps even that for a week.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+from django.conf import settings
+
+from recordings import storage
+from recordings.completion import clear, complete, make_ready, verify
+from recordings.models import (
+    Change,
+    Conflict,
+    Ledger,
+    Recording,
+    add,
+    change,
+    days_from_now,
+    due_shard,
+    entomb,
+    forget,
+    now,
+    rebook,
+    stamp,
+)
+from recordings.services import PROOF_DAYS, settle
+from recordings.storage import Listed
+from recordings.uploads import id_of
+
+
+class Remedy(NamedTuple):
+    """In words, and what does it: None where nothing can. What does not `mend` only keeps the harm from spreading."""
+
+    text: str
+    act: Callable[[], object] | None
+    mends: bool = True
+
+
+# A row's own fields and its change row.
+
+
+def misplaced(row: Recording) -> dict[str, Any]:
+    """Values for `shelf` and `due_at` where they do not fit the row's state."""
+    values: dict[str, Any] = {}
+    if row.shelf != (shelf := shelf_of(row)):
+        values["shelf"] = shelf
+    waits = wait_of(row)
+    if waits is not None and not row.due_at:
+        values["due_at"] = days_from_now(waits)
+    elif waits is None and (row.due_at or row.due_shard):
+        values["due_at"] = None
+    elif row.due_at and row.due_shard != due_shard(row.id):
+        values["due_at"] = row.due_at
+    return values
+
+
+def shelf_of(row: Recording) -> str | None:
+    if row.status == "purging":
+        return None
+    shelf = "uploading" if row.status == "uploading" else "trash" if row.trashed_at else "library"
+    return f"{row.user_id}#{shelf}"
+
+
+def wait_of(row: Recording) -> float | None:
+    """Days until the sweep has to look at a row in this state, None if it never has to."""
+    if row.status == "purging":
+        return 0
+    if row.status == "uploading":
+        return settings.UPLOAD_DAYS
+    if row.trashed_at:
+        return settings.TRASH_DAYS
+    return PROOF_DAYS if row.kept or (row.status == "ready" and not row.verified_at) else None
+
+
+def fits(note: Change | None, row: Recording) -> bool:
+    """Whether this is the change row of the recording's version."""
+    return note is not None and note.recording_id == row.id and bool(note.deleted) == (row.status == "purging")
+
+
+def rewrite(user_id: str, id: str) -> None:
+    """Put the row on the right lists, and its change where every device finds it: under the next version."""
+
+    def decide(row: Recording | None, ledger: Ledger) -> None:
+        if row and (misplaced(row) or not fits(Change.find(user_id, row.version), row)):
+            change(row, ledger, misplaced(row), deleted=row.status == "purging")
+
+    settle(user_id, id, decide)
+
+
+# A row's bytes.
+
+
+def restore_bytes(row: Recording, *, gone: bool) -> Remedy:
+    """For an object that is `gone`, or is not what its row says."""
+    if source := find_bytes(row):
+        return Remedy("its bytes are in the bucket still, and are brought back", partial(bring_back, row, source))
+    if not gone:
+        return Remedy("status mismatch: kept, and the app may send it again", partial(call_mismatch, row))
+    if source := next((old for old in storage.list_versions(row.stored_key) if old.key == row.stored_key), None):
+        return Remedy("an older version is brought back as a mismatch", partial(bring_back_other, row, source))
+    # As long as it counts as ready, create refuses the bytes to a device that has them still.
+    lost = "none: lost; a mismatch from now on, so that a device that has it can send it"
+    return Remedy(lost, partial(call_mismatch, row), mends=False)
+
+
+def find_bytes(row: Recording) -> Listed | None:
+    """A stored version of any attempt that is proven to be the recording."""
+    for version in storage.list_versions(f"recordings/{row.user_id}/{row.id}/"):
+        if version.size == row.size and storage.digest(version.key, version.id) == row.sha256:
+            return version
+    return None
+
+
+def bring_back(seen: Recording, source: Listed) -> None:
+    """Make proven bytes the row's own, and the row `ready`."""
+    storage.copy(source, seen.key, seen.content_type)
+    row = Recording.find(seen.id, seen.user_id)
+    if row is None or seen.key not in (row.key, row.stored_key):
+        storage.delete(seen.key)  # purged or begun anew meanwhile
+        raise Conflict
+    if row.awaits_bytes:
+        complete(row.user_id, row.id)
+        verify(row.user_id, row.id)
+    elif not row.verified_at:
+        settle(row.user_id, row.id, lambda row, ledger: call_ready(seen, row, ledger))
+
+
+def call_ready(seen: Recording, row: Recording | None, ledger: Ledger) -> None:
+    if row and row.attempt == seen.attempt and row.status in ("ready", "mismatch") and not row.kept:
+        make_ready(row, ledger, proven=True)
+
+
+def bring_back_other(row: Recording, source: Listed) -> None:
+    storage.copy(source, row.stored_key, row.content_type)
+    call_mismatch(row)
+
+
+def call_mismatch(seen: Recording) -> None:
+    """Take the acknowledgement back: no device may rely on these bytes. They stay until better ones are verified."""
+
+    def decide(row: Recording | None, ledger: Ledger) -> None:
+        if row and row.attempt == seen.attempt and row.status == "ready":
+            due_at = row.due_at if row.trashed_at else None
+            change(row, ledger, {"status": "mismatch", "verified_at": None, "due_at": due_at})
+
+    settle(seen.user_id, seen.id, decide)
+
+
+# Objects and uploads that no row names.
+
+
+def home(item: Listed, user_id: str, id: str, attempt: str) -> Remedy:
+    """For an object without a row: a row where it is the only copy, deletion only where it is not wanted."""
+    row = Recording.find(id, user_id)
+    if Ledger.find(user_id, 0) is None:
+        return Remedy("none: there is no such account; remove it by hand if it was closed", None)
+    if row is None and any(note.deleted for note in Change.all_of(user_id, id)):
+        return Remedy("deleted: its owner had the recording purged", lambda: storage.delete(item.key))
+    if row and proven_without(row):
+        return Remedy("deleted: the recording is verified without it", lambda: storage.delete(item.key))
+    sha256 = storage.digest(item.key)
+    if row and sha256 == row.sha256:
+        return Remedy("these are the recording's bytes: it gets them", lambda: bring_back(row, item))
+    if row is None and sha256 and id_of(user_id, sha256) == id:
+        return Remedy("recovered into a recording", lambda: recover(item, user_id, id, attempt, sha256))
+    return Remedy("none: its bytes are not what its key says, and may be all there is", None)
+
+
+def proven_without(row: Recording) -> bool:
+    """Whether the row's own object is there and is what was acknowledged."""
+    stored = storage.stat(row.key)
+    if row.status != "ready" or not row.verified_at or not stored or stored.size != row.size:
+        return False
+    return (stored.sha256 or storage.digest(row.key)) == row.sha256
+
+
+def recover(item: Listed, user_id: str, id: str, attempt: str, sha256: str) -> None:
+    """Put in the row that an object has lost. What the owner called it, nobody knows any more."""
+    moment, content_type = now(), storage.content_type(item.key)
+
+    def decide(row: Recording | None, ledger: Ledger) -> None:
+        if row is not None:
+            return
+        row = Recording(id, user_id, name="Recovered recording", size=item.size, sha256=sha256)
+        row.content_type, row.recorded_at = content_type, stamp(item.moment)
+        row.created_at = row.updated_at = row.verified_at = moment
+        row.status, row.shelf, row.attempt = "ready", f"{user_id}#library", attempt
+        add(row, ledger)
+
+    settle(user_id, id, decide)
+
+
+def clear_leftovers(row: Recording) -> None:
+    clear(row)
+
+
+def end_upload(item: Listed, row: Recording | None) -> Remedy:
+    if row and item.key == row.key and not storage.stat(item.key):
+        return Remedy("none: its row has no object, and these parts may be all there is", None)
+    return Remedy("aborted", lambda: storage.abort_multipart(item.key, item.id))
+
+
+# Changes and sums.
+
+
+def take_out(note: Change, row: Recording | None) -> Remedy:
+    if row is None:
+        return Remedy("a tombstone under the next version", lambda: bury(note))
+    if note.deleted or row.version < note.version:
+        return Remedy("the recording is written again under the next version", lambda: renew(note))
+    return Remedy("taken out", lambda: forget(note, row))
+
+
+def bury(note: Change) -> None:
+    def decide(row: Recording | None, ledger: Ledger) -> None:
+        if row is None:
+            entomb(note, ledger)
+
+    settle(note.user_id, str(note.recording_id), decide)
+
+
+def renew(note: Change) -> None:
+    """For a change row with a later version than its recording: no device must take it for the last word."""
+
+    def decide(row: Recording | None, ledger: Ledger) -> None:
+        if row and row.version < note.version:
+            change(row, ledger, {}, deleted=row.status == "purging")
+
+    settle(note.user_id, str(note.recording_id), decide)
+
+
+def set_books(ledger: Ledger, used_bytes: int, last_version: int) -> None:
+    if (ledger.used_bytes, ledger.last_version) != (used_bytes, last_version):
+        rebook(ledger, used_bytes=used_bytes, last_version=last_version)
+        ledger.used_bytes, ledger.last_version = used_bytes, last_version
