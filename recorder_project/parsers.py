@@ -1,20 +1,22 @@
 """Request bodies: JSON within bounds, and raw bytes that a view reads itself."""
 
-import io
+import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import IO, Any
 
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 from rest_framework.parsers import JSONParser as DRFJSONParser
+from rest_framework.utils.json import strict_constant
 
-from recorder_project.problems import Problem
+from recorder_project.problems import Problem, invalid, step
 
 MAX_JSON_BYTES = 256 * 1024
 
 
 class JSONParser(DRFJSONParser):
-    """DRF's parser with a bound on size, and with an answer to nesting that is too deep for Python's own."""
+    """JSON within a bound, no field twice (RFC 8259, section 4), and an answer to nesting too deep for Python."""
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
@@ -23,9 +25,21 @@ class JSONParser(DRFJSONParser):
         if len(data) > MAX_JSON_BYTES:
             raise Problem(413, "too_large", f"JSON bodies are at most {MAX_JSON_BYTES} bytes long.")
         try:
-            return super().parse(io.BytesIO(data), media_type, parser_context)
+            parsed: dict[str, Any] = json.loads(data.decode(), parse_constant=strict_constant, object_pairs_hook=once)
         except RecursionError:
             raise ParseError("JSON parse error - nested too deeply") from None
+        except ValueError as error:
+            raise ParseError(f"JSON parse error - {error}") from None
+        return parsed
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object that these members make. Raises 400 where one comes twice."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        name = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise invalid(step(name), "duplicate_field", "This field comes more than once.")
+    return members
 
 
 class RawParser(BaseParser):

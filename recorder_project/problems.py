@@ -8,8 +8,10 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.urls import Resolver404, resolve
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
@@ -78,6 +80,8 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response | 
     """DRF's EXCEPTION_HANDLER. What it does not know goes on to Django, whose 500 the middleware rewrites."""
     if isinstance(exc, Http404):
         exc = not_found()
+    elif isinstance(exc, RequestDataTooBig):
+        exc = Problem(413, "too_large", "This body is longer than any that is taken here.")
     if not isinstance(exc, exceptions.APIException):
         return None
     errors = getattr(exc, "errors", None)
@@ -109,11 +113,15 @@ def _flatten(details: Any, pointer: str = "") -> Iterator[dict[str, str]]:
         yield {"pointer": pointer, "code": str(details["code"]), "detail": str(details["message"])}
     elif isinstance(details, dict):
         for key, value in details.items():
-            step = "" if key == "non_field_errors" else "/" + str(key).replace("~", "~0").replace("/", "~1")
-            yield from _flatten(value, pointer + step)
+            yield from _flatten(value, pointer + ("" if key == "non_field_errors" else step(str(key))))
     else:
         for value in details:
             yield from _flatten(value, pointer)
+
+
+def step(name: str) -> str:
+    """One step of a JSON pointer. A name that no UTF-8 can say, a lone surrogate in it, gets question marks."""
+    return "/" + name.replace("~", "~0").replace("/", "~1").encode(errors="replace").decode()
 
 
 def response(status_code: int, code: str, detail: str) -> JsonResponse:
@@ -121,6 +129,7 @@ def response(status_code: int, code: str, detail: str) -> JsonResponse:
     return JsonResponse(body(status_code, code, detail), status=status_code, content_type=MEDIA_TYPE)
 
 
+@csrf_exempt
 def unknown_path(request: HttpRequest) -> HttpResponse:
     """404 for a path under /api/ that no endpoint has; where only the final slash is missing, it says so."""
     detail = "There is no such endpoint."

@@ -60,7 +60,7 @@ def content_type() -> serializers.CharField:
 
 
 def sha256(**options: Any) -> serializers.RegexField:
-    return serializers.RegexField(SHA256, help_text="Lowercase hex.", **options)
+    return serializers.RegexField(SHA256, trim_whitespace=False, help_text="Lowercase hex.", **options)
 
 
 class Moment(serializers.DateTimeField):
@@ -133,6 +133,11 @@ class ListQuery(StrictSerializer):
         start = Moment(required=False, help_text="recorded_at from here on.")
         end = Moment(required=False, help_text="recorded_at before this.")
         return {**super().get_fields(), "from": start, "to": end}
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs.get("from", "") > attrs.get("to", "~"):  # DynamoDB refuses BETWEEN with such bounds
+            raise serializers.ValidationError({"to": [serializers.ErrorDetail("It is before `from`.", "before_from")]})
+        return attrs
 
 
 class EmptyTrashQuery(StrictSerializer):

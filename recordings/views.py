@@ -200,9 +200,9 @@ def read_body(request: Request) -> bytes:
     passed on, which is longer when it took audio for text.
     """
     declared = request.META.get("HTTP_CONTENT_LENGTH") or request.META.get("CONTENT_LENGTH") or ""
-    if not declared.isdigit():
+    if not (declared.isascii() and declared.isdigit()):
         raise Problem(411, "length_required", "Say how long the body is in Content-Length.")
-    if int(declared) > completion.SMALL:
+    if len(declared) > 18 or int(declared) > completion.SMALL:
         raise Problem(
             413, "too_large", f"At most {completion.SMALL} bytes this way; POST recordings/ takes larger recordings."
         )
