@@ -1,0 +1,143 @@
+"""The devices: GET and DELETE accounts/sessions/, logout, and how long a session lives."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from accounts.keys import hashed, new_secret
+from accounts.models import ABSOLUTE, SLIDING, Session
+from recordings.models import now, stamp
+from tests.client import Client, sign_up
+from tests.state import LONG_AGO, failing, meanwhile, sessions, snapshot
+
+
+def another_device(alice: Client, device_name: str) -> Client:
+    secret = new_secret()
+    session = Session.new(alice.user_id, hashed(secret), device_name=device_name)
+    session.save()
+    return Client(f"{alice.user_id}.{secret}", alice.user_id, session.auth_key)
+
+
+def signed_in(alice: Client) -> set[str]:
+    return {session.auth_key for session in sessions(alice.user_id)}
+
+
+def age(client: Client, **days: float) -> None:
+    """Move the session's times into the past."""
+    moment = {name: stamp(datetime.now(UTC) - timedelta(days=count)) for name, count in days.items()}
+    row = Session(client.user_id, client.session_id)
+    row.update([getattr(Session, name).set(value) for name, value in moment.items()])
+
+
+def expire(client: Client) -> None:
+    Session(client.user_id, client.session_id).update([Session.expires_at.set(int(time.time()) - 1)])
+
+
+def test_list_shows_each_device_and_which_one_asks(alice: Client) -> None:
+    tablet = another_device(alice, "Tablet")
+    age(alice, last_seen_at=0.5 if now()[11:13] > "12" else 0)
+    answer = alice.get("accounts/sessions/")
+    rows = {row["session_id"]: row for row in answer.json["results"]}
+    stored = {row.auth_key: row for row in sessions(alice.user_id)}
+    assert answer.status == 200
+    assert set(rows) == set(stored) == {alice.session_id, tablet.session_id}
+    assert [rows[id]["current"] for id in (alice.session_id, tablet.session_id)] == [True, False]
+    for id, row in rows.items():
+        assert row == {
+            "session_id": id,
+            "device_name": stored[id].device_name,
+            "created_at": stored[id].created_at,
+            "last_seen_at": stored[id].last_seen_at,
+            "expires_at": stamp(datetime.fromtimestamp(stored[id].expires_at, UTC)),
+            "current": id == alice.session_id,
+        }
+    assert tablet.auth_key.partition(".")[2] not in answer.content.decode()
+
+
+def test_list_leaves_out_what_has_expired(alice: Client) -> None:
+    """DynamoDB's TTL deletes late."""
+    expire(another_device(alice, "Old phone"))
+    assert [row["session_id"] for row in alice.get("accounts/sessions/").json["results"]] == [alice.session_id]
+
+
+def test_logout_ends_this_session_and_no_other(alice: Client) -> None:
+    tablet = another_device(alice, "Tablet")
+    answer = alice.post("accounts/logout/")
+    assert (answer.status, answer.content) == (204, b"")
+    assert signed_in(alice) == {tablet.session_id}
+    assert alice.get("accounts/me/").status == 401
+    assert alice.post("accounts/logout/").status == 401
+    assert tablet.get("accounts/me/").status == 200
+
+
+def test_one_device_signs_another_out(alice: Client) -> None:
+    tablet = another_device(alice, "Tablet")
+    assert alice.delete(f"accounts/sessions/{tablet.session_id}/").status == 204
+    assert signed_in(alice) == {alice.session_id}
+    assert tablet.get("accounts/me/").status == 401
+    assert alice.delete(f"accounts/sessions/{tablet.session_id}/").status == 404
+
+
+def test_all_others_are_signed_out(alice: Client, charlie: Client) -> None:
+    for name in ("Tablet", "Laptop"):
+        another_device(alice, name)
+    answer = alice.delete("accounts/sessions/?scope=others")
+    assert (answer.status, answer.content) == (204, b"")
+    assert signed_in(alice) == {alice.session_id}
+    assert charlie.get("accounts/me/").status == 200
+
+
+def test_others_must_be_said(alice: Client) -> None:
+    another_device(alice, "Tablet")
+    before = snapshot()
+    for query in ("", "?scope=all", "?scope=", "?scope=others&x=1"):
+        answer = alice.delete(f"accounts/sessions/{query}")
+        assert (answer.status, answer.pointers) == (400, ["/scope"]), query
+    assert snapshot() == before
+
+
+def test_rows_that_are_no_sessions_cannot_be_ended(alice: Client) -> None:
+    before = snapshot()
+    for id in ("account", "identity", "0" * 64, alice.session_id.upper(), alice.session_id[:-1], "x" * 5000):
+        assert alice.delete(f"accounts/sessions/{id}/").status == 404
+    assert snapshot() == before
+
+
+def test_use_moves_the_end_on_once_a_day(alice: Client) -> None:
+    age(alice, last_seen_at=30)
+    Session(alice.user_id, alice.session_id).update([Session.expires_at.set(int(time.time()) + 10)])
+    assert alice.get("recordings/").status == 200
+    (session,) = sessions(alice.user_id)
+    assert session.last_seen_at[:10] == now()[:10]
+    assert abs(session.expires_at - time.time() - SLIDING) < 60
+    before = snapshot()
+    assert alice.get("recordings/").status == 200
+    assert snapshot() == before
+
+
+def test_use_does_not_keep_a_session_for_ever(alice: Client) -> None:
+    age(alice, created_at=ABSOLUTE / 86400 - 1, last_seen_at=30)
+    assert alice.get("recordings/").status == 200
+    (session,) = sessions(alice.user_id)
+    assert abs(session.expires_at - time.time() - 86400) < 60
+
+
+def test_use_does_not_bring_an_ended_session_back(alice: Client) -> None:
+    tablet = another_device(alice, "Tablet")
+    Session(alice.user_id, tablet.session_id).update([Session.last_seen_at.set(LONG_AGO)])
+    with meanwhile("UpdateItem", lambda: alice.delete(f"accounts/sessions/{tablet.session_id}/")):
+        tablet.get("recordings/")
+    assert signed_in(alice) == {alice.session_id}
+
+
+def test_an_expired_session_is_not_revived(alice: Client) -> None:
+    expire(alice)
+    before = snapshot()
+    assert alice.get("recordings/").status == 401
+    assert snapshot() == before
+
+
+def test_who_cannot_be_checked_is_told_to_come_back() -> None:
+    alice = sign_up()
+    with failing("GetItem"):
+        answer = alice.get("accounts/me/")
+    assert (answer.status, answer.code, answer.headers["Retry-After"]) == (503, "unavailable", "1")
