@@ -150,7 +150,8 @@ class ProblemMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         answer = self.get_response(request)
         foreign = answer.status_code >= 400 and not isinstance(answer, Response)
-        if not foreign or not request.path_info.startswith("/api/") or answer["Content-Type"] == MEDIA_TYPE:
+        ours = request.path_info.startswith(("/api/", "/uppy/"))
+        if not foreign or not ours or answer["Content-Type"] == MEDIA_TYPE:
             return answer
         code = {400: "bad_request", 403: "forbidden", 404: "not_found", 413: "too_large"}.get(
             answer.status_code, "internal_error"

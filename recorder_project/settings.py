@@ -180,7 +180,7 @@ SECURE_HSTS_SECONDS = 0 if LOCAL else 365 * 24 * 3600
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CORS_ALLOW_CREDENTIALS = False  # apps on other origins send their key in Authorization
-CORS_URLS_REGEX = r"^/api/"
+CORS_URLS_REGEX = r"^/(api|uppy)/"
 CORS_EXPOSE_HEADERS = ["ETag", "Retry-After", "WWW-Authenticate"]
 CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "if-match", "if-none-match"]
 
@@ -228,6 +228,7 @@ LOGGING = {
         "pynamodb": {"level": "WARNING"},  # its DEBUG lines hold whole rows
         "urllib3": {"level": "WARNING"},  # its DEBUG lines hold tokens in addresses
         "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django.request": {"filters": ["no_query"], "level": "INFO", "propagate": True},
         "django.server": {"filters": ["no_query"], "level": "INFO", "propagate": True},
     },
 }

@@ -7,6 +7,7 @@ from accounts.views import AccountsViewSet, IdentityViewSet, KakaoView, MeView, 
 from recorder_project import problems
 from recordings.views import RecordingViewSet
 from web import views as web
+from web.uppy import GrantView, S3View
 
 
 class Router(SimpleRouter):
@@ -40,6 +41,13 @@ urlpatterns = [
     path("api/v1/accounts/kakao/unlink/", KakaoView.as_view({"get": "unlinked", "post": "unlinked"})),
     path("api/v1/schema/", web.schema, name="schema"),
     path("api/v1/docs/", web.docs),
+    path("api/v1/recordings/uppy/", GrantView.as_view({"post": "create"})),
     path("api/v1/", include(router.urls)),
-    re_path(r"^api/", problems.unknown_path),
+    path("uppy/<str:grant>/s3/params", S3View.as_view({"get": "params"})),
+    path("uppy/<str:grant>/s3/multipart", S3View.as_view({"post": "begin"})),
+    path("uppy/<str:grant>/s3/multipart/<str:upload_id>", S3View.as_view({"get": "received", "delete": "abort"})),
+    path("uppy/<str:grant>/s3/multipart/<str:upload_id>/batch", S3View.as_view({"get": "sign_many"})),
+    path("uppy/<str:grant>/s3/multipart/<str:upload_id>/complete", S3View.as_view({"post": "complete"})),
+    path("uppy/<str:grant>/s3/multipart/<str:upload_id>/<int:number>", S3View.as_view({"get": "sign"})),
+    re_path(r"^(?:api|uppy)/", problems.unknown_path),
 ]

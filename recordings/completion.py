@@ -1,5 +1,6 @@
 """From the last byte to the proof: complete, verify, and the small upload, whose bytes the server sees itself."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,7 @@ from recorder_project.problems import Problem
 from recordings import storage
 from recordings.models import Ledger, Recording, change, days_from_now, now
 from recordings.services import PROOF_DAYS, find, pauses, present, settle
-from recordings.uploads import MULTIPART, declare, length_of, part_count, restart
+from recordings.uploads import LEAST_PART, MULTIPART, declare, length_of, part_count, restart
 
 SMALL = 4 * 2**20  # bytes through the server: Lambda takes 6 MB a request, a third of which base64 eats
 
@@ -24,15 +25,16 @@ class Arrived:
         return not self.faults and self.size == row.size and self.sha256 in (None, row.sha256)
 
 
-def complete(user_id: str, id: str) -> Recording:
+def complete(user_id: str, id: str, *, sent: Collection[int] = ()) -> Recording:
     """Make an upload `ready` once S3 is shown to hold the declared bytes. Safe to repeat.
 
-    Raises 409 `upload_incomplete` when something is missing, naming the parts, 409 `checksum_mismatch` or
-    `part_mismatch` when something else is there; the wrong bytes are thrown away then, and create starts anew.
+    `sent` are the numbers of all parts, from a client that cuts them as it likes and says that it is done. Raises 409
+    `upload_incomplete` when something is missing, naming the parts, 409 `checksum_mismatch` or `part_mismatch` when
+    something else is there; the wrong bytes are thrown away then, and create starts anew.
     """
     row = find(user_id, id)
     while row.awaits_bytes:
-        arrived = inspect(row)
+        arrived = inspect(row, sent)
         attempt = row.attempt
         row = conclude(row, arrived)
         if row.attempt == attempt:
@@ -44,15 +46,15 @@ def complete(user_id: str, id: str) -> Recording:
     return row
 
 
-def inspect(row: Recording) -> Arrived:
+def inspect(row: Recording, sent: Collection[int] = ()) -> Arrived:
     """What S3 holds for the attempt, its parts put together. Raises 409 `upload_incomplete` for what is missing."""
     if row.upload_id and (parts := storage.list_parts(row.key, row.upload_id)) is not None:
         sizes = {part.number: part.size for part in parts}
-        missing = [number for number in range(1, part_count(row.size) + 1) if number not in sizes]
+        missing = missing_parts(row, sizes, sent)
         if missing and not storage.stat(row.key):
             errors = [fault(number, "missing", "This part has not arrived.") for number in missing[:100]]
             raise Problem(409, "upload_incomplete", f"{len(missing)} parts are missing.", errors=errors)
-        wrong = [number for number, size in sizes.items() if size != length_of(row.size, number)]
+        wrong = wrong_parts(row, sizes)
         if wrong and not missing:
             faults = [fault(number, "wrong_size", f"{sizes[number]} bytes arrived.") for number in wrong[:100]]
             return Arrived(sum(sizes.values()), faults=tuple(faults))
@@ -66,6 +68,23 @@ def inspect(row: Recording) -> Arrived:
     if stored.sha256 is None and stored.size == row.size < MULTIPART:
         return Arrived(stored.size, storage.digest(row.key))
     return Arrived(stored.size, stored.sha256)
+
+
+def missing_parts(row: Recording, sizes: Mapping[int, int], sent: Collection[int]) -> list[int]:
+    count = part_count(row.size)
+    if row.any_parts:
+        count = max((*sizes, *sent), default=0)
+        if not sent and sum(sizes.values()) < row.size:
+            count += 1  # nobody has said yet that this is all
+    return [number for number in range(1, count + 1) if number not in sizes]
+
+
+def wrong_parts(row: Recording, sizes: Mapping[int, int]) -> list[int]:
+    """Parts of another length than asked for. Where the client chose it: too small for S3, or not adding up."""
+    if row.any_parts:
+        small = [number for number, size in sizes.items() if size < LEAST_PART and number < max(sizes)]
+        return small or ([] if sum(sizes.values()) == row.size else [max(sizes, default=1)])
+    return [number for number, size in sizes.items() if size != length_of(row.size, number)]
 
 
 def fault(number: int, code: str, detail: str) -> dict[str, str]:
@@ -121,7 +140,7 @@ def due_at(row: Recording) -> str | None:
 def make_ready(row: Recording, ledger: Ledger, *, proven: bool) -> Recording:
     """The one way to `ready`. A mismatch's old object goes once nothing names it any more."""
     clear(row)
-    values: dict[str, Any] = {"status": "ready", "upload_id": None, "kept": None, "discarded": None}
+    values: dict[str, Any] = {"status": "ready", "upload_id": None, "kept": None, "discarded": None, "any_parts": None}
     values["shelf"] = f"{row.user_id}#{'trash' if row.trashed_at else 'library'}"
     values["verified_at"] = now() if proven else None
     values["due_at"] = (row.due_at if row.trashed_at else None) if proven else due_at(row)

@@ -213,6 +213,7 @@ class Recording(Table):
     favorite = BooleanAttribute(default=False)
     attempt = UnicodeAttribute()
     upload_id = UnicodeAttribute(null=True)  # of the attempt's multipart upload, until it is put together
+    any_parts = BooleanAttribute(null=True)  # the client cuts this attempt's parts as it likes, as Uppy does
     kept = UnicodeAttribute(null=True)  # a mismatch's attempt, which stays until the one under way is verified
     # `leftover`s: attempts that are over, whose objects go before the next step of this recording.
     discarded: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, null=True)

@@ -194,11 +194,12 @@ def discard(key: str, upload_id: str = "") -> None:
     delete(key)
 
 
-def start_multipart(key: str, content_type: str) -> str:
-    """Begin a multipart upload whose parts S3 checks by SHA-256. Returns its upload id."""
+def start_multipart(key: str, content_type: str, *, checksums: bool = True) -> str:
+    """Begin a multipart upload, with `checksums` one whose parts S3 checks by SHA-256. Returns its upload id."""
+    how: Any = {"ChecksumAlgorithm": "SHA256"} if checksums else {}
     with _edge():
         begun = _client().create_multipart_upload(
-            Bucket=settings.RECORDINGS_BUCKET, Key=key, ContentType=content_type, ChecksumAlgorithm="SHA256"
+            Bucket=settings.RECORDINGS_BUCKET, Key=key, ContentType=content_type, **how
         )
     return begun["UploadId"]
 
@@ -362,6 +363,31 @@ def presign_part(key: str, upload_id: str, number: int, *, size: int, sha256: st
     return url, {"x-amz-checksum-sha256": checksum}
 
 
+def presign_any_part(key: str, upload_id: str, number: int) -> str:
+    """A URL for one PUT of whatever bytes, for a client that can say neither their length nor their hash before."""
+    part: Any = {"Bucket": settings.RECORDINGS_BUCKET, "Key": key, "UploadId": upload_id, "PartNumber": number}
+    return _signer().generate_presigned_url("upload_part", Params=part, ExpiresIn=UPLOAD_SECONDS)
+
+
+def presign_post(key: str, *, size: int, sha256: str, content_type: str) -> dict[str, Any]:
+    """A POST policy (`url`, `fields`) for one form with exactly these bytes, under exactly this key. No call to AWS.
+
+    S3 refuses another length, type or key, other bytes, and any field that the policy does not name.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTConstructPolicy.html
+    """
+    checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
+    fields = {
+        "Content-Type": content_type,
+        "x-amz-checksum-algorithm": "SHA256",
+        "x-amz-checksum-sha256": checksum,
+        "success_action_status": "201",
+    }
+    conditions: list[Any] = [["content-length-range", size, size], *({name: value} for name, value in fields.items())]
+    return _signer().generate_presigned_post(
+        settings.RECORDINGS_BUCKET, key, Fields=fields, Conditions=conditions, ExpiresIn=UPLOAD_SECONDS
+    )
+
+
 def presign_get(key: str, *, name: str, content_type: str, inline: bool) -> str:
     """A URL for reading one object (Range works), under the recording's name. No call to AWS.
 
@@ -408,10 +434,10 @@ def create_bucket(origins: list[str]) -> None:
         "RestrictPublicBuckets": True,
     }
     rule = {
-        "AllowedMethods": ["GET", "HEAD", "PUT"],
+        "AllowedMethods": ["GET", "HEAD", "PUT", "POST"],
         "AllowedOrigins": origins,
         "AllowedHeaders": ["*"],
-        "ExposeHeaders": ["ETag"],
+        "ExposeHeaders": ["ETag", "Location"],
         "MaxAgeSeconds": 3600,
     }
     leftovers = {

@@ -13,7 +13,8 @@ from recordings.models import Conflict, Ledger, Recording, add, change, days_fro
 from recordings.services import find, finish_purge, library, settle, untrash
 
 MULTIPART = 16 * 2**20  # from this size on, in bytes, an upload goes in parts
-PART = 8 * 2**20  # the smallest part we ask for; S3's own least is 5 MiB
+PART = 8 * 2**20  # the smallest part we ask for
+LEAST_PART = 5 * 2**20  # S3's own least, for every part but the last
 MOST_PARTS = 10_000  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 
 
@@ -25,8 +26,7 @@ def id_of(user_id: str, sha256: str) -> str:
 def create(user_id: str, declared: dict[str, Any]) -> tuple[Recording, bool, dict[str, Any] | None]:
     """`declare`, and what the app has to send where: None when there is nothing to send."""
     row, is_new = declare(user_id, declared)
-    whole = row.kept and not row.upload_id and row.size >= MULTIPART  # and waits for its proof
-    if whole or not row.awaits_bytes:
+    if awaits_proof(row) or not row.awaits_bytes:
         return row, is_new, None
     if not row.upload_id:
         return row, is_new, single(row)
@@ -36,11 +36,13 @@ def create(user_id: str, declared: dict[str, Any]) -> tuple[Recording, bool, dic
     return row, is_new, multipart(row, received)
 
 
-def declare(user_id: str, declared: dict[str, Any]) -> tuple[Recording, bool]:
+def declare(user_id: str, declared: dict[str, Any], *, any_parts: bool = False) -> tuple[Recording, bool]:
     """The recording for `declared` (name, size, sha256, content_type and what else is known), and whether it is new.
 
-    Safe to repeat: an upload under way goes on, a trashed recording is restored, a mismatch gets a new attempt. Raises
-    409 `size_conflict` when a stored recording has this hash and another size, 409 `quota_exceeded`, 413 `too_large`.
+    Safe to repeat: an upload under way goes on, a trashed recording is restored, a mismatch gets a new attempt. With
+    `any_parts` the bytes come in parts that the client cuts as it likes; parts that are cut otherwise can't go on from
+    them, so the change from one to the other is a new attempt. Raises 409 `size_conflict` when a stored recording has
+    this hash and another size, 409 `quota_exceeded`, 413 `too_large`.
     """
     id, size = id_of(user_id, declared["sha256"]), declared["size"]
     if size > settings.MAX_RECORDING_BYTES:
@@ -49,27 +51,35 @@ def declare(user_id: str, declared: dict[str, Any]) -> tuple[Recording, bool]:
     def decide(row: Recording | None, ledger: Ledger) -> tuple[Recording, bool]:
         if row is None:
             check_quota(ledger, size)
-            return begin(new_recording(user_id, id, declared), ledger), True
+            return begin(new_recording(user_id, id, declared, any_parts), ledger), True
         if row.status == "purging":
             finish_purge(user_id, id)
             raise Conflict
         if row.status == "uploading":
-            return resume(row, ledger, size), False
+            return resume(row, ledger, size, any_parts), False
         if row.size != size:
             raise Problem(409, "size_conflict", f"The recording with this hash is {row.size} bytes long.")
         if row.status == "mismatch" and not row.kept:
-            return restart(row, ledger, {**library(row), "kept": row.attempt}), False
+            values = {**library(row), "kept": row.attempt, "any_parts": any_parts or None}
+            return restart(row, ledger, values), False
+        if row.kept and bool(row.any_parts) != any_parts and not awaits_proof(row):
+            return restart(row, ledger, {**library(row), "any_parts": any_parts or None}), False
         return untrash(row, ledger) if row.trashed_at else row, False
 
     return settle(user_id, id, decide)
 
 
-def new_recording(user_id: str, id: str, declared: dict[str, Any]) -> Recording:
+def awaits_proof(row: Recording) -> bool:
+    """Whether a mismatch's new attempt is put together, and only has to be read."""
+    return bool(row.kept) and not row.upload_id and (bool(row.any_parts) or row.size >= MULTIPART)
+
+
+def new_recording(user_id: str, id: str, declared: dict[str, Any], any_parts: bool) -> Recording:
     moment = now()
     due_at = days_from_now(settings.UPLOAD_DAYS)
     row = Recording(id, user_id, created_at=moment, updated_at=moment, due_shard=due_shard(id), due_at=due_at)
     row.status, row.shelf, row.attempt = "uploading", f"{user_id}#uploading", secrets.token_hex(16)
-    row.recorded_at = moment
+    row.recorded_at, row.any_parts = moment, any_parts or None
     for name, value in declared.items():
         setattr(row, name, value)
     return row
@@ -77,8 +87,8 @@ def new_recording(user_id: str, id: str, declared: dict[str, Any]) -> Recording:
 
 def begin(row: Recording, ledger: Ledger) -> Recording:
     """Put a new recording in. A large one's multipart upload comes first; who loses the race aborts his own."""
-    if row.size >= MULTIPART:
-        row.upload_id = storage.start_multipart(row.key, row.content_type)
+    if row.any_parts or row.size >= MULTIPART:
+        row.upload_id = storage.start_multipart(row.key, row.content_type, checksums=not row.any_parts)
     try:
         return add(row, ledger)
     except Conflict:
@@ -96,8 +106,9 @@ def restart(row: Recording, ledger: Ledger, values: dict[str, Any] | None = None
     news: dict[str, Any] = {"attempt": attempt, "upload_id": None, "due_at": days_from_now(settings.UPLOAD_DAYS)}
     if "kept" not in values:
         news["discarded"] = [*(row.discarded or []), row.leftover]
-    if row.size + more >= MULTIPART:
-        news["upload_id"] = storage.start_multipart(row.key_of(attempt), row.content_type)
+    any_parts = values.get("any_parts", row.any_parts)
+    if any_parts or row.size + more >= MULTIPART:
+        news["upload_id"] = storage.start_multipart(row.key_of(attempt), row.content_type, checksums=not any_parts)
     try:
         return change(row, ledger, {**values, **news}, bytes=more)
     except Conflict:
@@ -106,11 +117,14 @@ def restart(row: Recording, ledger: Ledger, values: dict[str, Any] | None = None
         raise
 
 
-def resume(row: Recording, ledger: Ledger, size: int) -> Recording:
-    """An upload under way, called again: another size is a new attempt; half its time gone, it gets new time."""
-    if row.size != size:
+def resume(row: Recording, ledger: Ledger, size: int, any_parts: bool) -> Recording:
+    """An upload under way, called again: another size or other parts are a new attempt; half its time gone, it gets
+    new time.
+    """
+    if row.size != size or bool(row.any_parts) != any_parts:
         check_quota(ledger, size - row.size)
-        return restart(row, ledger, {"size": size}, more=size - row.size)
+        values = {"size": size, "any_parts": any_parts or None}
+        return restart(row, ledger, values, more=size - row.size)
     if row.due_at and row.due_at < days_from_now(settings.UPLOAD_DAYS / 2):
         return change(row, ledger, {"due_at": days_from_now(settings.UPLOAD_DAYS)})
     return row
@@ -175,7 +189,7 @@ def parts(user_id: str, id: str, wanted: list[dict[str, Any]]) -> list[dict[str,
     Raises 409 `not_multipart` where the recording waits for no parts, 400 for a number that it does not have.
     """
     row = find(user_id, id)
-    if not row.upload_id:
+    if not row.upload_id or row.any_parts:
         raise Problem(409, "not_multipart", "This recording waits for no parts; create says what it waits for.")
     answers = []
     for position, part in enumerate(wanted):

@@ -1,0 +1,30 @@
+"""Grants: an address under which one session may upload for some hours, for pages that can send no key of their own.
+
+A grant is signed and not stored. It names the session that asked for it and ends with it, so signing out, ending all
+sessions and closing the account end its grants too. The salt makes it worth nothing anywhere else.
+"""
+
+import time
+
+from django.core import signing
+
+from accounts.models import Session
+from recordings.models import days_from_now
+
+SECONDS = 6 * 3600  # as long as the upload URLs that it gives: Uppy 6 can't change its address during an upload
+SALT = "uppy"
+
+
+def issue(session: Session) -> tuple[str, str]:
+    """A grant for the session's account, and when it ends."""
+    return signing.dumps([session.id, session.auth_key], salt=SALT), days_from_now(SECONDS / 86400)
+
+
+def redeem(grant: str) -> Session | None:
+    """The session that a grant speaks for, if both are still good. One GetItem."""
+    try:
+        user_id, session_id = signing.loads(grant, salt=SALT, max_age=SECONDS)
+    except (signing.BadSignature, ValueError):
+        return None
+    session = Session.find(user_id, session_id)
+    return session if session and session.expires_at > time.time() else None

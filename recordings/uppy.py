@@ -1,0 +1,127 @@
+"""An upload in the words of Uppy's S3 plugin (@uppy/aws-s3 5 and 6); docs/uppy.md says what a page needs for it.
+
+The same recordings, quota and attempts as uploads.py. `key` and `uploadId` come back from the browser and are never
+trusted: the key says which recording is meant, and the caller's own row must name exactly this key and this upload.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+from django.conf import settings
+
+from recorder_project.problems import Problem, invalid, not_found
+from recordings import storage, uploads
+from recordings.completion import complete
+from recordings.events import KEY
+from recordings.models import Recording
+from recordings.serializers import CreateSerializer
+from recordings.services import find, open_account, purge, settle
+from recordings.uploads import LEAST_PART, MOST_PARTS
+
+MOST_POST = 5 * 10**9  # bytes, https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html
+KNOWN = ("recorded_at", "notes")  # metadata that the page may set besides
+HOW = "uppy.setFileMeta(file.id, { size: file.size, sha256: '…64 lowercase hex digits…' })"
+
+
+def declaration(filename: Any, content_type: Any, metadata: Any) -> dict[str, Any]:
+    """What `create` takes, from what Uppy says of a file. Raises 400 for a file without size or hash, saying how."""
+    if not isinstance(metadata, dict):
+        metadata = {}
+    if missing := [name for name in ("size", "sha256") if not metadata.get(name)]:
+        detail = f"Uppy says neither size nor hash by itself. Add to the file, in a preprocessor: {HOW}"
+        errors = [{"pointer": f"/metadata/{name}", "code": "required", "detail": detail} for name in missing]
+        raise Problem(400, "invalid", detail, errors=errors)
+    known = {name: metadata[name] for name in ("size", "sha256", *KNOWN) if metadata.get(name)}
+    return CreateSerializer.read({"name": metadata.get("name") or filename, "content_type": content_type, **known})
+
+
+def form(user_id: str, declared: dict[str, Any]) -> dict[str, Any]:
+    """Where a file goes in one POST: exactly its bytes, under exactly its key."""
+    if declared["size"] > MOST_POST:
+        raise Problem(413, "too_large", f"S3 takes at most {MOST_POST} bytes at once. Set shouldUseMultipart.")
+    row, _ = uploads.declare(user_id, declared)
+    refuse_known(row)
+    policy = storage.presign_post(row.key, size=row.size, sha256=row.sha256, content_type=row.content_type)
+    return {"method": "POST", **policy, "expires": storage.UPLOAD_SECONDS}
+
+
+def begin(user_id: str, declared: dict[str, Any]) -> dict[str, str]:
+    """Begin a file in parts, or go on with it. Raises 403 for guests: no size can be signed into Uppy's parts."""
+    if open_account(user_id).is_guest:
+        raise Problem(403, "guest", "Guests can't upload in parts. Sign in, or set shouldUseMultipart to false.")
+    row, is_new = uploads.declare(user_id, declared, any_parts=True)
+    if not is_new and row.upload_id and storage.list_parts(row.key, row.upload_id) is None:
+        row = renewed(row)
+    refuse_known(row)
+    return {"key": row.key, "uploadId": row.upload_id or "", "bucket": settings.RECORDINGS_BUCKET}
+
+
+def renewed(row: Recording) -> Recording:
+    """A new attempt for an upload that S3 no longer knows, unless it came to its end and nobody has noticed."""
+    try:
+        return complete(row.user_id, row.id)
+    except Problem as problem:
+        if problem.code not in ("upload_incomplete", "checksum_mismatch"):
+            raise
+    return settle(row.user_id, row.id, lambda again, ledger: uploads.renew(row, again, ledger))
+
+
+def refuse_known(row: Recording) -> None:
+    """Uppy knows no answer for "there is nothing to send", so it is an error that says so."""
+    if uploads.awaits_proof(row) or not row.awaits_bytes:
+        raise Problem(409, "already_here", f"“{row.name}” is here already; nothing has to be sent.")
+
+
+def meant(user_id: str, key: str, upload_id: str) -> Recording:
+    """The recording that a key and an upload id name: one under way, or the one that has come of it."""
+    match = KEY.fullmatch(key)
+    if not match or match["user_id"] != user_id:
+        raise not_found()
+    row = find(user_id, match["id"])
+    under_way = row.any_parts and row.upload_id == upload_id
+    if row.key != key or not (under_way or is_over(row)):
+        raise lost()
+    return row
+
+
+def lost() -> Problem:
+    return Problem(404, "not_found", "This upload is over. Remove the file and add it again.")
+
+
+def is_over(row: Recording) -> bool:
+    """Whether all parts of the row's attempt are put together. Uppy may ask again when it has lost the answer."""
+    return row.status == "ready" or uploads.awaits_proof(row)
+
+
+def received(user_id: str, key: str, upload_id: str) -> list[dict[str, Any]]:
+    """The parts that S3 has. All there can be once they are put together, so that Uppy goes on to `complete`."""
+    row = meant(user_id, key, upload_id)
+    parts = None if is_over(row) else storage.list_parts(key, upload_id)
+    if parts is not None:
+        return [{"PartNumber": part.number, "ETag": part.etag, "Size": part.size} for part in parts]
+    if not is_over(row) and not storage.stat(key):
+        raise lost()
+    most = -(-row.size // LEAST_PART)
+    return [{"PartNumber": number, "ETag": '"over"', "Size": LEAST_PART} for number in range(1, most + 1)]
+
+
+def sign(user_id: str, key: str, upload_id: str, numbers: Collection[int]) -> dict[int, str]:
+    """A URL for each part."""
+    for number in numbers:
+        if not 1 <= number <= MOST_PARTS:
+            raise invalid("/partNumbers", "max_value", f"Parts are numbered from 1 to {MOST_PARTS}.")
+    row = meant(user_id, key, upload_id)
+    refuse_known(row)
+    return {number: storage.presign_any_part(key, upload_id, number) for number in numbers}
+
+
+def finish(user_id: str, key: str, upload_id: str, sent: Collection[int]) -> Recording:
+    """Put the parts together and complete the recording; what S3 lists counts, and not what the browser says."""
+    row = meant(user_id, key, upload_id)
+    return complete(user_id, row.id, sent=sent)
+
+
+def give_up(user_id: str, key: str, upload_id: str) -> None:
+    """Purge a recording whose upload is cancelled. One that replaces a mismatch is left to its time."""
+    row = meant(user_id, key, upload_id)
+    purge(user_id, row.id, when=lambda row: row.status == "uploading" and row.upload_id == upload_id)
