@@ -160,7 +160,8 @@ def stat(key: str) -> Stored | None:
                 return None
             raise
     checksum = head.get("ChecksumSHA256", "")
-    if not checksum or "-" in checksum or head.get("ChecksumType") == "COMPOSITE":  # a hash of the parts' hashes
+    in_parts = "-" in head.get("ETag", "") or head.get("ChecksumType") == "COMPOSITE"
+    if not checksum or "-" in checksum or in_parts:  # a hash of the parts' hashes
         return Stored(head["ContentLength"], None)
     return Stored(head["ContentLength"], base64.b64decode(checksum).hex())
 

@@ -64,7 +64,8 @@ def old(monkeypatch: pytest.MonkeyPatch) -> None:
 def ready(alice: Client, old: None) -> Recording:
     """Alice's one recording, beside another that nothing may touch."""
     alice.upload(b"another one", "Another.wav")
-    return kept(alice.user_id, alice.upload(AUDIO).json["id"])
+    row: Recording = kept(alice.user_id, alice.upload(AUDIO).json["id"])
+    return row
 
 
 def lose_object(row: Recording) -> None:
