@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from accounts import exchange, tokens
@@ -53,15 +53,16 @@ def prove(provider: Provider, credential: Mapping[str, str]) -> Proof:
         raise unavailable()
     if provider.code_gives == "access_token":
         return proven(provider, tokens.check(provider, token), client_id=provider.client_ids[0])
-    return by_id_token(provider, token, nonce, refresh_token=kept_token(provider, answer))
+    proof = by_id_token(provider, token, nonce)
+    return replace(proof, name=proof.name or tidy(credential.get("name")), refresh_token=kept_token(provider, answer))
 
 
-def by_id_token(provider: Provider, id_token: str, nonce: str, *, refresh_token: str = "") -> Proof:
+def by_id_token(provider: Provider, id_token: str, nonce: str) -> Proof:
     claims = verify(provider, id_token, nonce)
     client_id = claims["aud"] if isinstance(claims["aud"], str) else claims["aud"][0]
     used = (fingerprint(id_token), int(claims["exp"]) + LEEWAY + 1)
     claims = {**claims, "email_verified": provider.email_verified(claims)}
-    return proven(provider, claims, client_id=client_id, used=used, refresh_token=refresh_token)
+    return proven(provider, claims, client_id=client_id, used=used)
 
 
 def with_apples_code(provider: Provider, proof: Proof, code: str) -> Proof:
@@ -72,7 +73,7 @@ def with_apples_code(provider: Provider, proof: Proof, code: str) -> Proof:
         raise unavailable()
     if verify_subject(provider, token) != proof.subject:
         raise refused("the code is somebody else's")
-    return Proof(**{**vars(proof), "refresh_token": refresh_token})
+    return replace(proof, refresh_token=refresh_token)
 
 
 def verify_subject(provider: Provider, id_token: str) -> str:
@@ -89,8 +90,11 @@ def kept_token(provider: Provider, answer: Mapping[str, object]) -> str:
 
 def proven(provider: Provider, claims: Mapping[str, Any], *, client_id: str, **more: Any) -> Proof:
     """Claims are somebody else's words: only texts of a decent form are kept."""
-    email, name = claims.get("email"), claims.get("name")
+    email = claims.get("email")
     email = email if isinstance(email, str) and EMAIL.fullmatch(email) and email.isprintable() else None
-    name = "".join(each for each in name if each.isprintable())[:100].strip() if isinstance(name, str) else ""
     verified = claims.get("email_verified") if email else None
-    return Proof(provider.provider, claims["sub"], client_id, email, verified, name, **more)
+    return Proof(provider.provider, claims["sub"], client_id, email, verified, tidy(claims.get("name")), **more)
+
+
+def tidy(name: object) -> str:
+    return "".join(each for each in name if each.isprintable())[:100].strip() if isinstance(name, str) else ""

@@ -3,10 +3,11 @@
 Like verify.py, imported by the first login only.
 """
 
+import hashlib
 import logging
 import time
-from base64 import b64encode
-from urllib.parse import quote_plus
+from base64 import b64encode, urlsafe_b64encode
+from urllib.parse import quote_plus, urlencode
 
 import jwt
 from django.conf import settings
@@ -22,6 +23,29 @@ APPLE = "https://appleid.apple.com"
 # What a provider says of a bad code; every other error means that our own registration there is wrong.
 BAD_CODE = {"invalid_grant", "invalid_request", "bad_verification_code"}
 BAD_CODE_OF_FACEBOOK = {100, 190}
+
+
+def authorize(provider: Provider, *, redirect_uri: str, state: str, nonce: str, code_verifier: str) -> str:
+    """Where to send a browser, so that it comes back to `redirect_uri` with a code.
+
+    The nonce goes there as a hash, and the verifier as its S256 challenge.
+    """
+    query = {
+        "response_type": "code",
+        "client_id": provider.client_ids[0],
+        "redirect_uri": redirect_uri,
+        "scope": provider.scope,
+        "state": state,
+    }
+    if provider.code_gives == "id_token":
+        query["nonce"] = hashlib.sha256(nonce.encode()).hexdigest()
+    if provider.pkce:
+        challenge = urlsafe_b64encode(hashlib.sha256(code_verifier.encode()).digest()).decode().rstrip("=")
+        query |= {"code_challenge": challenge, "code_challenge_method": "S256"}
+    if provider.form_post:
+        query["response_mode"] = "form_post"
+    url = endpoints(provider).authorize
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(query)}"
 
 
 def redeem(

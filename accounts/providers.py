@@ -52,6 +52,10 @@ class Provider:
         kinds = {"id_token": self.issuers, "access_token": self.access_token, "code": codes}
         return tuple(kind for kind, possible in kinds.items() if possible)
 
+    @property
+    def label(self) -> str:
+        return {"github": "GitHub", "line": "LINE"}.get(self.provider) or self.provider.replace("_", " ").title()
+
     def public(self) -> dict[str, Any]:
         """What an app needs to know of it."""
         return {

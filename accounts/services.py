@@ -23,11 +23,16 @@ CLOSING_SECONDS = 10.0  # how long a request works on a closing before it leaves
 def authenticate(auth_key: str) -> Session | None:
     """The session of a valid auth_key. One GetItem, and once a day an UpdateItem."""
     parsed = keys.parse(auth_key)
-    session = Session.find(*parsed) if parsed else None
-    if session is None or session.expires_at <= time.time():
-        return None
-    session.seen()
+    session = find_session(*parsed) if parsed else None
+    if session:
+        session.seen()
     return session
+
+
+def find_session(user_id: str, session_id: str) -> Session | None:
+    """The session, if it still lives."""
+    session = Session.find(user_id, session_id)
+    return session if session and session.expires_at > time.time() else None
 
 
 def require_recent_login(session: Session) -> None:

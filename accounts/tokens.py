@@ -34,16 +34,18 @@ def _facebook(provider: Provider, access_token: str) -> dict[str, Any]:
     query = {"input_token": access_token, "access_token": f"{provider.client_ids[0]}|{secret}"}
     status, answer = remote.call("GET", "https://graph.facebook.com/debug_token", query=query)
     token = _member(status, answer, "data")
-    if token.get("is_valid") is not True or token.get("type", "USER") != "USER":
+    if not isinstance(token.get("is_valid"), bool):
+        raise remote.unavailable()
+    if not token["is_valid"] or token.get("type", "USER") != "USER":
         raise refused("it is not valid")
-    if str(token.get("app_id")) not in provider.client_ids:
+    if _id(token, "app_id") not in provider.client_ids:
         raise refused(ANOTHER_APP)
     if token.get("expires_at") and _number(token, "expires_at") <= time.time():
         raise refused("it has expired")
     proof = hmac.new(secret.encode(), access_token.encode(), hashlib.sha256).hexdigest()
     query = {"fields": "id,name,email", "access_token": access_token, "appsecret_proof": proof}
     status, person = remote.call("GET", "https://graph.facebook.com/me", query=query)
-    return _person(status, person, _subject(token, "user_id"), "id") | _told(person, "name", "email")
+    return _person(status, person, _id(token, "user_id"), "id") | _told(person, "name", "email")
 
 
 def _kakao(_: Provider, access_token: str) -> dict[str, Any]:
@@ -53,12 +55,12 @@ def _kakao(_: Provider, access_token: str) -> dict[str, Any]:
     if status == 401 or token.get("code") == -2:
         raise refused("it is not valid")
     _expect_ok(status)
-    if str(token.get("app_id")) != settings.KAKAO_APP_ID:
+    if _id(token, "app_id") != settings.KAKAO_APP_ID:
         raise refused(ANOTHER_APP)
     if _number(token, "expires_in") <= 0:
         raise refused("it has expired")
     status, person = remote.call("GET", "https://kapi.kakao.com/v2/user/me", headers=headers)
-    claims = _person(status, person, _subject(token, "id"), "id")
+    claims = _person(status, person, _id(token, "id"), "id")
     account = person.get("kakao_account")
     account = account if isinstance(account, dict) else {}
     profile = account.get("profile")
@@ -74,14 +76,14 @@ def _line(provider: Provider, access_token: str) -> dict[str, Any]:
     if status in (400, 401):
         raise refused("it is not valid")
     _expect_ok(status)
-    if token.get("client_id") not in provider.client_ids:
+    if _id(token, "client_id") not in provider.client_ids:
         raise refused(ANOTHER_APP)
     if _number(token, "expires_in") <= 0:  # LINE answers 200 for an expired one
         raise refused("it has expired")
     headers = {"Authorization": f"Bearer {access_token}"}
     status, person = remote.call("GET", "https://api.line.me/v2/profile", headers=headers)
     _expect_ok(status)
-    return {"sub": _subject(person, "userId"), "name": person.get("displayName")}
+    return {"sub": _id(person, "userId"), "name": person.get("displayName")}
 
 
 def _github(provider: Provider, access_token: str) -> dict[str, Any]:
@@ -93,7 +95,7 @@ def _github(provider: Provider, access_token: str) -> dict[str, Any]:
     if status in (404, 422):
         raise refused("it is not valid, or it was issued for another app")
     person = _member(status, token, "user")
-    claims = {"sub": _subject(person, "id"), "name": person.get("name") or person.get("login")}
+    claims = {"sub": _id(person, "id"), "name": person.get("name") or person.get("login")}
     headers["Authorization"] = f"Bearer {access_token}"
     emails = _github_emails(headers)
     return claims | next((_told(email, "email", "email_verified") for email in emails), {})
@@ -132,7 +134,8 @@ def _member(status: int, answer: Mapping[str, Any], name: str) -> dict[str, Any]
     return found
 
 
-def _subject(answer: Mapping[str, Any], name: str) -> str:
+def _id(answer: Mapping[str, Any], name: str) -> str:
+    """An identifier of a person or an app; providers write some as numbers."""
     subject = answer.get(name)
     if isinstance(subject, bool) or not isinstance(subject, str | int) or not 0 < len(str(subject)) <= 255:
         raise remote.unavailable()
@@ -149,7 +152,7 @@ def _number(answer: Mapping[str, Any], name: str) -> float:
 def _person(status: int, person: Mapping[str, Any], subject: str, name: str) -> dict[str, Any]:
     """The second answer must be about the person that the first one named."""
     _expect_ok(status)
-    if _subject(person, name) != subject:
+    if _id(person, name) != subject:
         raise remote.unavailable()
     return {"sub": subject}
 

@@ -6,6 +6,7 @@ from rest_framework.routers import Route, SimpleRouter
 from accounts.views import AccountsViewSet, IdentityViewSet, KakaoView, MeView, SessionViewSet
 from recorder_project import problems
 from recordings.views import RecordingViewSet
+from web import signin
 from web import views as web
 from web.uppy import GrantView, S3View
 
@@ -34,6 +35,8 @@ router.register("recordings", RecordingViewSet, basename="recording")
 urlpatterns = [
     path("", web.home),
     path("login/", web.login),
+    path("login/<slug:name>/", signin.start),
+    path("login/<slug:name>/callback/", signin.callback),
     path("logout/", web.logout),
     path("health/", web.health),
     path("api/v1/accounts/me/", MeView.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"})),

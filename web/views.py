@@ -3,7 +3,6 @@
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts import providers, services, throttles
@@ -11,8 +10,10 @@ from accounts.authentication import COOKIE, session_of, set_cookie
 from accounts.login import log_in
 from accounts.models import Session
 from recorder_project import problems
+from recorder_project.problems import Problem
 from recordings.models import Ledger
 from recordings.storage import reachable
+from web.signin import own_target, page, shows_problems
 
 
 @require_GET
@@ -21,21 +22,18 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
+@shows_problems
 def login(request: HttpRequest) -> HttpResponse:
     """Sign a browser in as a guest, or with an auth_key that an app has shown; then back to where it came from."""
-    target = request.POST.get("next") or request.GET.get("next") or "/"
-    if not url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
-        target = "/"
-    context = {"next": target, "providers": providers.offered(), "user": session_of(request)}
+    target = own_target(request, request.POST.get("next") or request.GET.get("next"))
     if request.method == "GET":
-        return render(request, "web/login.html", context)
-    auth_key = request.POST.get("auth_key", "").strip()
+        return page(request, target)
+    auth_key, address = request.POST.get("auth_key", "").strip(), throttles.address(request)
     if request.POST.get("provider") == "guest" and "guest" in providers.offered():
-        auth_key = log_in({"provider": "guest", "device_name": "Browser"}, address=throttles.address(request))[
-            "auth_key"
-        ]
+        auth_key = log_in({"provider": "guest", "device_name": "Browser"}, address=address)["auth_key"]
     elif services.authenticate(auth_key) is None:
-        return render(request, "web/login.html", {**context, "wrong": True}, status=401)
+        throttles.hit("key", address)
+        return page(request, target, Problem(401, "invalid_key", "This key is not valid, or its session has ended."))
     response = HttpResponseRedirect(target)
     set_cookie(response, auth_key)
     return response

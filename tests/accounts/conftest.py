@@ -1,6 +1,7 @@
 """Login providers on loopback, switched on by settings."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from pytest_django.fixtures import Settings
 
 from accounts import remote, verify
 from tests.client import Answer, Client
-from tests.signer import jwks
+from tests.signer import claims, jwks, sign
 from tests.world import World, serving
 
 
@@ -19,6 +20,23 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         verify._keys.cache_clear()
         verify._discovered.cache_clear()
         yield world
+
+
+SignIn = Callable[..., Client]
+
+
+@pytest.fixture
+def sign_in(world: World, settings: Settings) -> SignIn:
+    """Signs a subject in at `corp`, by a token that is new each time."""
+    offer(settings, world, algorithms=["RS256"])
+    return lambda subject, **fields: client_of(login("corp", id_token=id_token(subject), **fields))
+
+
+_numbers = itertools.count()
+
+
+def id_token(subject: str, **changed: Any) -> str:
+    return sign(claims(sub=subject, jti=str(next(_numbers)), **changed))
 
 
 def offer(settings: Settings, world: World, *, algorithms: list[str], secret: str = "") -> None:

@@ -1,0 +1,260 @@
+"""The code flow in a browser, as far as it can be seen without one: redirects, cookies, and who may come back."""
+
+import base64
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import pytest
+from django.core import signing
+from django.test import Client as Browser
+from pytest_django.fixtures import Settings
+
+from accounts import remote, verify
+from accounts.authentication import COOKIE
+from tests.accounts.conftest import id_token, offer, switch_on
+from tests.client import Client, sign_up
+from tests.signer import hashed, jwks, pem, private_key
+from tests.world import Call, World, serving
+from web.signin import FLOW
+
+HTTPS: dict[str, Any] = {"secure": True}
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[World]:
+    """`corp`, whose token endpoint gives what the last authorization request asked for."""
+    with serving() as world:
+        monkeypatch.setattr(remote, "pool", world)
+        verify._keys.cache_clear()
+        verify._discovered.cache_clear()
+        offer(settings, world, algorithms=["RS256"], secret="s" * 32)
+        yield world
+
+
+@pytest.fixture
+def browser() -> Browser:
+    return Browser(enforce_csrf_checks=True, headers={"host": "recorder.test"})
+
+
+def begin(browser: Browser, provider: str = "corp", query: str = "") -> dict[str, str]:
+    """Follow the button. Returns what the provider is asked."""
+    response = browser.get(f"/login/{provider}/{query}", **HTTPS)
+    assert response.status_code == 302, response.content
+    return {"": response["Location"].partition("?")[0], **dict(parse_qsl(urlsplit(response["Location"]).query))}
+
+
+def grant(world: World, asked: dict[str, str], subject: str = "alice", **changed: Any) -> None:
+    """The person agrees: from now on the token endpoint gives out her token, once her browser proves itself."""
+
+    def exchange(call: Call) -> tuple[int, Any]:
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(call.form["code_verifier"].encode()).digest())
+        same = challenge.decode().rstrip("=") == asked["code_challenge"]
+        token = id_token(subject, **{"nonce": asked["nonce"], **changed})
+        return (200, {"id_token": token}) if same else (400, {"error": "invalid_grant"})
+
+    world.answers["POST issuer.test/token"] = exchange
+
+
+def come_back(browser: Browser, asked: dict[str, str], **changed: Any) -> Any:
+    query = {"code": "the-code", "state": asked["state"], "iss": "https://issuer.test", **changed}
+    path = urlsplit(asked["redirect_uri"]).path
+    return browser.get(path + "?" + urlencode({k: v for k, v in query.items() if v is not None}), **HTTPS)
+
+
+def signed_in(browser: Browser) -> str:
+    """The account that this browser is signed in to, or nothing."""
+    response = browser.get("/api/v1/accounts/me/", **HTTPS)
+    return response.json()["user_id"] if response.status_code == 200 else ""
+
+
+def test_the_page_shows_what_is_on(browser: Browser, world: World, settings: Settings) -> None:
+    switch_on(settings, "google", "client")  # without a secret, apps alone
+    content = browser.get("/login/?next=/api/v1/recordings/", **HTTPS).content.decode()
+    assert 'href="/login/corp/?next=/api/v1/recordings/"' in content
+    assert "google" not in content.lower()
+
+
+def test_one_signs_in_and_lands_where_one_came_from(browser: Browser, world: World) -> None:
+    asked = begin(browser, query="?next=/api/v1/recordings/")
+    assert asked[""] == "https://issuer.test/auth"
+    assert asked["redirect_uri"] == "https://recorder.test/login/corp/callback/"
+    assert (asked["response_type"], asked["client_id"], asked["code_challenge_method"]) == ("code", "app", "S256")
+    flow = signing.loads(browser.cookies[FLOW].value, salt="web.signin")
+    assert asked["nonce"] == hashed(flow["nonce"])
+    grant(world, asked)
+    response = come_back(browser, asked)
+    assert (response.status_code, response["Location"]) == (302, "/api/v1/recordings/"), response.content
+    cookie = response.cookies[COOKIE]
+    assert (cookie["httponly"], cookie["secure"], cookie["samesite"]) == (True, True, "Lax")
+    assert response.cookies[FLOW].value == ""
+    assert signed_in(browser)
+
+
+def test_the_flows_cookie_is_out_of_reach_and_short_lived(browser: Browser, world: World) -> None:
+    begin(browser)
+    cookie = browser.cookies[FLOW]
+    assert FLOW.startswith("__Host-")
+    assert (cookie["httponly"], cookie["secure"], cookie["samesite"], cookie["path"]) == (True, True, "Lax", "/")
+    assert cookie["max-age"] == 600
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "https://evil.test/",
+        "//evil.test/",
+        "/\\evil.test",
+        "javascript:alert(1)",
+        "https:evil.test",
+        "\thttps://e.test",
+    ],
+)
+def test_one_never_lands_on_another_site(browser: Browser, world: World, target: str) -> None:
+    asked = begin(browser, query="?" + urlencode({"next": target}))
+    grant(world, asked)
+    assert come_back(browser, asked)["Location"] == "/"
+
+
+@pytest.mark.parametrize(
+    "changed", [{"state": "another"}, {"state": None}, {"state": ""}, {"iss": "https://evil.test"}, {"state": "é"}]
+)
+def test_what_was_not_begun_here_does_not_end_here(browser: Browser, world: World, changed: dict[str, Any]) -> None:
+    asked = begin(browser)
+    grant(world, asked)
+    assert come_back(browser, asked, **changed).status_code == 400
+    assert world.count("issuer.test/token") == 0
+    assert not signed_in(browser)
+
+
+def test_another_browser_can_not_be_signed_in(browser: Browser, world: World) -> None:
+    """Login CSRF: mallory sends alice the end of mallory's own sign-in."""
+    asked = begin(browser)
+    grant(world, asked, "mallory")
+    alice = Browser(headers={"host": "recorder.test"})
+    assert come_back(alice, asked).status_code == 400
+    begin(alice)
+    assert come_back(alice, asked).status_code == 400
+    assert not signed_in(alice)
+
+
+def test_the_end_of_one_providers_flow_is_none_for_another(browser: Browser, world: World, settings: Settings) -> None:
+    switch_on(settings, "google", "client", secret="shh")
+    asked = begin(browser)
+    other = {**asked, "redirect_uri": "https://recorder.test/login/google/callback/"}
+    assert come_back(browser, other, iss=None).status_code == 400
+
+
+def test_ten_minutes_are_enough(browser: Browser, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = begin(browser)
+    grant(world, asked)
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 601)
+    assert come_back(browser, asked).status_code == 400
+
+
+def test_a_token_for_another_flow_is_refused(browser: Browser, world: World) -> None:
+    asked = begin(browser)
+    grant(world, asked, nonce=hashed("another"))
+    response = come_back(browser, asked)
+    assert response.status_code == 401
+    assert b"nonce" in response.content
+    assert not signed_in(browser)
+
+
+def test_one_may_say_no(browser: Browser, world: World) -> None:
+    asked = begin(browser)
+    assert come_back(browser, asked, code=None, error="access_denied").status_code == 401
+
+
+def test_a_provider_that_is_down_is_said_on_the_page(browser: Browser, world: World) -> None:
+    asked = begin(browser)
+    world.answers["POST issuer.test/token"] = (502, b"")
+    response = come_back(browser, asked)
+    assert response.status_code == 503
+    assert response["Retry-After"] == "10"
+    assert b"does not answer" in response.content
+    verify._discovered.cache_clear()
+    world.answers.clear()
+    assert browser.get("/login/corp/", **HTTPS).status_code == 503
+
+
+@pytest.mark.parametrize("name", ["guest", "myspace", "google"])
+def test_what_is_off_is_not_found(browser: Browser, world: World, name: str) -> None:
+    assert browser.get(f"/login/{name}/", **HTTPS).status_code == 404
+    assert browser.get(f"/login/{name}/callback/?code=a&state=b", **HTTPS).status_code == 404
+
+
+def test_it_begins_on_the_public_address(world: World, settings: Settings) -> None:
+    settings.ALLOWED_HOSTS = ["recorder.test", "lambda.test"]
+    response = Browser(headers={"host": "lambda.test"}).get("/login/corp/?next=/", **HTTPS)
+    assert response["Location"] == "https://recorder.test/login/corp/?next=/"
+
+
+def test_signing_in_again_ends_the_browsers_old_session(browser: Browser, world: World) -> None:
+    for _ in range(2):
+        asked = begin(browser)
+        grant(world, asked)
+        come_back(browser, asked)
+    sessions = browser.get("/api/v1/accounts/sessions/", **HTTPS).json()["results"]
+    assert [(row["device_name"], row["current"]) for row in sessions] == [("Browser", True)]
+
+
+def test_a_guests_page_can_link_and_keeps_the_account(browser: Browser, world: World) -> None:
+    guest = sign_up()
+    browser.cookies[COOKIE] = guest.auth_key
+    page = browser.get("/login/", **HTTPS)
+    assert b"Link Corp to the account" in page.content
+    token = {"csrfmiddlewaretoken": browser.cookies["csrftoken"].value, "next": "/"}
+    refused = browser.post("/login/corp/", {"next": "/"}, headers={"referer": "https://recorder.test/"}, **HTTPS)
+    assert refused.status_code == 403
+    response = browser.post("/login/corp/", token, headers={"referer": "https://recorder.test/login/"}, **HTTPS)
+    asked = dict(parse_qsl(urlsplit(response["Location"]).query))
+    grant(world, asked)
+    assert come_back(browser, asked).status_code == 302
+    assert signed_in(browser) == guest.user_id
+    assert not guest.get("accounts/me/").json["is_guest"]
+
+
+def test_following_the_button_while_signed_in_links_nothing(browser: Browser, world: World) -> None:
+    guest = sign_up()
+    browser.cookies[COOKIE] = guest.auth_key
+    asked = begin(browser)
+    grant(world, asked)
+    come_back(browser, asked)
+    assert signed_in(browser) != guest.user_id
+    assert guest.get("accounts/me/").json["is_guest"]
+
+
+def test_apple_comes_back_with_a_post_from_its_own_page(browser: Browser, world: World, settings: Settings) -> None:
+    switch_on(settings, "apple", "com.example.web")
+    settings.APPLE_TEAM_ID, settings.APPLE_KEY_ID = "TEAM", "KEY"
+    settings.APPLE_PRIVATE_KEY = pem(private_key("ES256", "apple's")).decode()
+    world.answers["GET appleid.apple.com/auth/keys"] = (200, jwks(("RS256", "one")))
+    asked = begin(browser, "apple", "?next=/api/v1/docs/")
+    assert (asked["response_mode"], asked["scope"]) == ("form_post", "name email")
+    cookie = browser.cookies[FLOW]
+    assert (cookie["samesite"], cookie["secure"]) == ("None", True)
+    token = id_token("001.a", iss="https://appleid.apple.com", aud="com.example.web", nonce=asked["nonce"])
+    world.answers["POST appleid.apple.com/auth/token"] = (200, {"id_token": token, "refresh_token": "r"})
+    user = json.dumps({"name": {"firstName": "Alice", "lastName": "Kim"}, "email": "a@example.com"})
+    form = {"code": "c", "state": asked["state"], "user": user}
+    elsewhere = {"origin": "https://appleid.apple.com", "referer": "https://appleid.apple.com/"}
+    assert (
+        browser.post("/login/apple/callback/", {**form, "state": "x"}, headers=elsewhere, **HTTPS).status_code == 400
+    )
+    response = browser.post("/login/apple/callback/", form, headers=elsewhere, **HTTPS)
+    assert (response.status_code, response["Location"]) == (302, "/api/v1/docs/"), response.content
+    assert Client(browser.cookies[COOKIE].value).get("accounts/me/").json["name"] == "Alice Kim"
+
+
+@pytest.mark.parametrize("user", ["", "[]", "{}", '{"name":null}', '{"name":{"firstName":["a"]}}', "[" * 5000])
+def test_apples_name_may_be_anything(user: str) -> None:
+    from django.http import QueryDict
+
+    from web.signin import apples_name
+
+    assert isinstance(apples_name(QueryDict(urlencode({"user": user}))), str)

@@ -1,0 +1,180 @@
+"""Signing a browser in at a provider: the code flow with state, nonce and PKCE, and back to where one came from.
+
+RFC 6749, RFC 7636, RFC 9207, OpenID Connect Core 1.0. What the way back must match travels in a signed cookie of this
+browser, so that nobody can finish here what was begun somewhere else.
+"""
+
+import json
+import secrets
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core import signing
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.shortcuts import render
+from django.utils.crypto import constant_time_compare
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods
+
+from accounts import identities, login, services, throttles
+from accounts.authentication import session_of, set_cookie
+from accounts.providers import Provider, offered
+from recorder_project.problems import Problem, not_found
+
+FLOW_SECONDS = 600
+FLOW = "recorder-login" if settings.LOCAL else "__Host-recorder-login"
+SALT = "web.signin"
+
+View = Callable[..., HttpResponse]
+
+
+def shows_problems(view: View) -> View:
+    """Show what went wrong on the sign-in page."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except Problem as problem:
+            return page(request, "/", problem)
+
+    return wrapped
+
+
+def page(request: HttpRequest, target: str, problem: Problem | None = None) -> HttpResponse:
+    """The sign-in page."""
+    context = {"next": target, "providers": offered(), "user": session_of(request), "problem": problem}
+    response = render(request, "web/login.html", context, status=problem.status_code if problem else 200)
+    response["Cache-Control"] = "no-store"
+    if problem and problem.retry_after:
+        response["Retry-After"] = str(problem.retry_after)
+    return response
+
+
+def own_target(request: HttpRequest, target: object) -> str:
+    """`target` if it is a page of this site, else the home page."""
+    target = target if isinstance(target, str) else ""
+    hosts, https = {request.get_host()}, request.is_secure()
+    return target if url_has_allowed_host_and_scheme(target, hosts, require_https=https) else "/"
+
+
+@require_http_methods(["GET", "POST"])
+@shows_problems
+def start(request: HttpRequest, name: str) -> HttpResponse:
+    """Send the browser to the provider. A POST, which needs the CSRF token, links the provider to who is signed in."""
+    from accounts.exchange import authorize  # PyJWT: only logins pay for it
+
+    provider, target = web_provider(name), request.POST.get("next") or request.GET.get("next")
+    public = urlsplit(settings.PUBLIC_URL).netloc
+    if request.method == "GET" and not settings.LOCAL and request.get_host() != public:
+        return HttpResponseRedirect(settings.PUBLIC_URL + request.get_full_path())  # where the callback's cookie is
+    flow = {
+        "provider": name,
+        "state": secrets.token_urlsafe(32),
+        "nonce": secrets.token_urlsafe(32),
+        "code_verifier": secrets.token_urlsafe(48),
+        "next": own_target(request, target),
+    }
+    if request.method == "POST" and (session := session_of(request)):
+        flow["link"] = f"{session.id}:{session.auth_key}"
+    url = authorize(
+        provider,
+        redirect_uri=callback_uri(request, name),
+        state=flow["state"],
+        nonce=flow["nonce"],
+        code_verifier=flow["code_verifier"],
+    )
+    response = HttpResponseRedirect(url, headers={"Cache-Control": "no-store"})
+    response.set_cookie(
+        FLOW,
+        signing.dumps(flow, salt=SALT),
+        max_age=FLOW_SECONDS,
+        httponly=True,
+        secure=provider.form_post or not settings.LOCAL,
+        samesite=same_site(provider),
+    )
+    return response
+
+
+def same_site(provider: Provider) -> Any:
+    """A POST from Apple's page brings no Lax cookie along."""
+    return "None" if provider.form_post else "Lax"
+
+
+def web_provider(name: str) -> Provider:
+    provider = offered().get(name)
+    if provider is None or not provider.exchanges:
+        raise not_found()
+    return provider
+
+
+def callback_uri(request: HttpRequest, name: str) -> str:
+    """What is registered at the provider. A development server goes by more than one name."""
+    base = request.build_absolute_uri("/").rstrip("/") if settings.LOCAL else settings.PUBLIC_URL
+    return f"{base}/login/{name}/callback/"
+
+
+@csrf_exempt  # the state is what proves where this began
+@require_http_methods(["GET", "POST"])
+@shows_problems
+def callback(request: HttpRequest, name: str) -> HttpResponse:
+    """Where the provider sends the browser back to."""
+    provider = web_provider(name)
+    data = request.POST if provider.form_post else request.GET
+    flow = begun_here(request, provider, data)
+    if "code" not in data:
+        raise Problem(401, "login_failed", "Nothing came of signing in there. Try again, or sign in another way.")
+    credential = {
+        "provider": name,
+        "code": data["code"],
+        "code_verifier": flow["code_verifier"] if provider.pkce else "",
+        "redirect_uri": callback_uri(request, name),
+        "nonce": flow["nonce"] if provider.code_gives == "id_token" else "",
+        "name": apples_name(data),
+        "device_name": "Browser",
+    }
+    response = HttpResponseRedirect(own_target(request, flow["next"]), headers={"Cache-Control": "no-store"})
+    response["Referrer-Policy"] = "no-referrer"
+    response.delete_cookie(FLOW, samesite=same_site(provider))
+    if "link" in flow:
+        identities.link(linking_session(flow["link"]), credential)
+        return response
+    before = session_of(request)
+    answer = login.log_in(credential, address=throttles.address(request))
+    if before and before.id == answer["user_id"]:
+        services.end_session(before.id, before.auth_key)  # this browser's, which nobody holds any more
+    set_cookie(response, answer["auth_key"])
+    return response
+
+
+def begun_here(request: HttpRequest, provider: Provider, data: QueryDict) -> dict[str, str]:
+    """The flow that this browser began and that this is the end of. The issuer too must be its own (RFC 9207)."""
+    try:
+        flow: dict[str, str] = signing.loads(request.COOKIES.get(FLOW, ""), salt=SALT, max_age=FLOW_SECONDS)
+    except signing.BadSignature:
+        flow = {}
+    same = flow.get("provider") == provider.provider and constant_time_compare(flow["state"], data.get("state", ""))
+    issuers = [issuer for issuer in provider.issuers if "{" not in issuer]
+    if not same or (issuers and data.get("iss", issuers[0]) not in issuers):
+        raise Problem(400, "unknown_login", "This was not begun in this browser, or too long ago. Begin again.")
+    return flow
+
+
+def linking_session(link: str) -> Any:
+    session = services.find_session(*link.split(":"))
+    if session is None:
+        raise Problem(401, "invalid_key", "You have been signed out meanwhile. Sign in again.")
+    return session
+
+
+def apples_name(data: QueryDict) -> str:
+    """Apple tells the name at the first login only, beside the code: {"name": {"firstName": …, "lastName": …}}."""
+    try:
+        name = json.loads(data.get("user", "{}"))["name"]
+        return " ".join(str(name[part]) for part in ("firstName", "lastName") if name.get(part))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return ""
