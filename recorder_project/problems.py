@@ -35,6 +35,7 @@ TITLES = {
     500: "Internal error",
     503: "Unavailable",
 }
+CODES = {400: "bad_request", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 
 class Problem(exceptions.APIException):
@@ -124,9 +125,9 @@ def step(name: str) -> str:
     return "/" + name.replace("~", "~0").replace("/", "~1").encode(errors="replace").decode()
 
 
-def response(status_code: int, code: str, detail: str) -> JsonResponse:
+def response(status_code: int, code: str, detail: str, headers: dict[str, str] | None = None) -> JsonResponse:
     """A problem outside of DRF."""
-    return JsonResponse(body(status_code, code, detail), status=status_code, content_type=MEDIA_TYPE)
+    return JsonResponse(body(status_code, code, detail), status=status_code, content_type=MEDIA_TYPE, headers=headers)
 
 
 @csrf_exempt
@@ -153,9 +154,8 @@ class ProblemMiddleware:
         ours = request.path_info.startswith(("/api/", "/uppy/"))
         if not foreign or not ours or answer["Content-Type"] == MEDIA_TYPE:
             return answer
-        code = {400: "bad_request", 403: "forbidden", 404: "not_found", 413: "too_large"}.get(
-            answer.status_code, "internal_error"
-        )
+        code = CODES.get(answer.status_code, "internal_error")
         if answer.status_code >= status.HTTP_500_INTERNAL_SERVER_ERROR:
             return response(answer.status_code, code, "Something failed here; it is logged. Nothing was lost.")
-        return response(answer.status_code, code, "The request was refused before it reached an endpoint.")
+        headers = {"Allow": answer["Allow"]} if answer.has_header("Allow") else {}
+        return response(answer.status_code, code, "The request was refused before it reached an endpoint.", headers)

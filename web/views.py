@@ -3,7 +3,8 @@
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
 from accounts import providers, services, throttles
 from accounts.authentication import COOKIE, session_of, set_cookie
@@ -60,10 +61,13 @@ def health(request: HttpRequest) -> HttpResponse:
             reachable()
         except Exception:  # noqa: BLE001 - whatever it is, the answer is "not healthy"
             problems.log.exception("The deep health check failed")
-            return problems.response(503, "unavailable", "DynamoDB or S3 does not answer.")
+            headers = {"Retry-After": "1"}
+            return problems.response(503, "unavailable", "DynamoDB or S3 does not answer.", headers)
     return JsonResponse({"status": "ok"})
 
 
+@csrf_exempt
+@require_safe
 def schema(request: HttpRequest) -> HttpResponseBase:
     """The OpenAPI document. Its generator is imported here: it costs cold start and nobody else needs it."""
     from drf_spectacular.views import SpectacularAPIView
@@ -71,6 +75,8 @@ def schema(request: HttpRequest) -> HttpResponseBase:
     return SpectacularAPIView.as_view()(request)
 
 
+@csrf_exempt
+@require_safe
 def docs(request: HttpRequest) -> HttpResponseBase:
     """The API's page. See `schema` for the import."""
     from drf_spectacular.views import SpectacularSwaggerSplitView

@@ -1,0 +1,237 @@
+"""Every endpoint as nobody, with keys that are worth nothing, and as a stranger. The list comes from the router.
+
+Whoever adds an endpoint says in MATRIX what it is; until then these tests fail.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from accounts.keys import new_secret
+from accounts.models import Account, Identity
+from recordings.models import Recording
+from tests.accounts.test_sessions import another_device, expire
+from tests.client import Answer, Client, declare
+from tests.state import calls, snapshot
+
+ROOT = "api/v1/"
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+CONTENT = b"RIFF, more or less"
+PART = {"parts": [{"number": 1, "sha256": "0" * 64}]}
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """`open` to everybody; about the caller's `own` account; or `foreign`, about what the path names.
+
+    `status` is what an open one answers to `body` from nobody, and an own one from the stranger.
+    """
+
+    kind: Literal["open", "own", "foreign"]
+    status: int = 404
+    body: Any = None
+    query: str = ""
+
+
+MATRIX = {
+    "GET accounts/providers/": Endpoint("open", 200),
+    "POST accounts/login/": Endpoint("open", 400, {}),
+    "GET accounts/kakao/unlink/": Endpoint("open", 404),
+    "POST accounts/kakao/unlink/": Endpoint("open", 404),
+    "GET schema/": Endpoint("open", 200),
+    "GET docs/": Endpoint("open", 200),
+    "GET accounts/me/": Endpoint("own", 200),
+    "GET accounts/me/export/": Endpoint("own", 200),
+    "PATCH accounts/me/": Endpoint("own", 200, {"name": "mine"}),
+    "DELETE accounts/me/": Endpoint("own", 202),
+    "POST accounts/logout/": Endpoint("own", 204),
+    "GET accounts/sessions/": Endpoint("own", 200),
+    "DELETE accounts/sessions/": Endpoint("own", 204, query="?scope=others"),
+    "DELETE accounts/sessions/{session_id}/": Endpoint("foreign"),
+    "GET accounts/identities/": Endpoint("own", 200),
+    "POST accounts/identities/": Endpoint("own", 400, {"provider": "example"}),
+    "DELETE accounts/identities/{id}/": Endpoint("foreign"),
+    "GET recordings/": Endpoint("own", 200),
+    "POST recordings/": Endpoint("own", 201, declare(CONTENT)),
+    "DELETE recordings/": Endpoint("own", 202, query="?shelf=trash"),
+    "PUT recordings/upload/{name}/": Endpoint("own", 201, CONTENT),
+    "GET recordings/changes/": Endpoint("own", 200),
+    "POST recordings/check/": Endpoint("own", 200, {"sha256": [declare(CONTENT)["sha256"]]}),
+    "POST recordings/uppy/": Endpoint("own", 200),
+    "GET recordings/{id}/": Endpoint("foreign"),
+    "PATCH recordings/{id}/": Endpoint("foreign", body={"name": "mine", "favorite": True}),
+    "DELETE recordings/{id}/": Endpoint("foreign", query="?permanent=true"),
+    "GET recordings/{id}/download/": Endpoint("foreign"),
+    "GET recordings/{id}/waveform/": Endpoint("foreign"),
+    "POST recordings/{id}/parts/": Endpoint("foreign", body=PART),
+    "POST recordings/{id}/complete/": Endpoint("foreign"),
+    "POST recordings/{id}/restore/": Endpoint("foreign"),
+}
+
+
+def routes(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[tuple[str, set[str]]]:
+    """Each path below /api/v1/ as people write it, and the methods that it has."""
+    for pattern in patterns:
+        path = prefix + str(pattern.pattern).removeprefix("^")
+        if isinstance(pattern, URLResolver):
+            yield from routes(pattern.url_patterns, path)
+        elif path.startswith(ROOT):
+            actions = getattr(pattern.callback, "actions", {"get": ""})
+            template = re.sub(r"\(\?P<(\w+)>[^)]*\)", r"{\1}", path.removeprefix(ROOT).removesuffix("$"))
+            yield template, {method.upper() for method in actions}
+
+
+ROUTES = dict(routes(get_resolver().url_patterns))
+# What DRF's Views answer beyond what they were made for.
+OTHERS = [(path, method) for path, has in ROUTES.items() for method in METHODS if method not in has]
+
+
+def send(client: Client, call: str, **names: str) -> Answer:
+    """The call of an entry, the path's names filled in."""
+    method, _, path = call.partition(" ")
+    known = {"id": "0" * 32, "session_id": "0" * 64, "name": "Talk.wav"} | names
+    entry = MATRIX[call]
+    kind = {"content_type": "audio/wav"} if isinstance(entry.body, bytes) else {}
+    return client.call(method, path.format(**known) + entry.query, entry.body, **kind)
+
+
+def calls_of(kind: str) -> list[str]:
+    return [call for call, entry in MATRIX.items() if entry.kind == kind]
+
+
+@dataclass(frozen=True)
+class Possessions:
+    """What Alice has, in each state that it can be in."""
+
+    recordings: dict[str, str]
+    session_id: str
+    identity_id: str
+
+
+@pytest.fixture
+def hers(alice: Client) -> Possessions:
+    ready, trashed, purging = (alice.record(CONTENT + extra)["id"] for extra in (b"", b"1", b"2"))
+    uploading = alice.create(CONTENT + b"3").json["recording"]["id"]
+    large = alice.create(CONTENT + b"4", size=32 * 2**20).json["recording"]["id"]
+    alice.delete(f"recordings/{trashed}/")
+    Recording(purging, alice.user_id).update([Recording.status.set("purging"), Recording.shelf.remove()])
+    identity = Identity("identity:example:1", user_id=alice.user_id)
+    identity.save()
+    Account(alice.user_id).update([Account.identities.set([identity.id])])
+    recordings = {"ready": ready, "trashed": trashed, "uploading": uploading, "large": large, "purging": purging}
+    return Possessions(recordings, alice.session_id, identity.identity_id)
+
+
+def of(user_id: str, stored: dict[str, Any]) -> list[str]:
+    """The part of a snapshot that is this account's."""
+    lines = [repr(item) for name, found in stored.items() for item in (found.items() if name == "objects" else found)]
+    return sorted(line for line in lines if user_id in line)
+
+
+def test_every_endpoint_is_in_the_matrix() -> None:
+    assert set(MATRIX) == {f"{method} {path}" for path, methods in ROUTES.items() for method in methods}
+    assert all("{" in call for call in calls_of("foreign"))
+
+
+def unauthorized(answer: Answer, call: str) -> None:
+    assert answer.status == 401, call
+    assert answer.headers["WWW-Authenticate"] == "Bearer", call
+    if not call.startswith("HEAD"):
+        assert answer.code in ("not_authenticated", "invalid_key"), call
+        assert set(answer.json) == {"type", "title", "status", "detail", "code"}, call
+
+
+def test_nobody(hers: Possessions, nobody: Client) -> None:
+    before = snapshot()
+    for call, entry in MATRIX.items():
+        answer = send(nobody, call, id=hers.recordings["ready"], session_id=hers.session_id)
+        if entry.kind == "open":
+            assert answer.status == entry.status, call
+        else:
+            unauthorized(answer, call)
+    assert snapshot() == before
+
+
+def test_nobody_learns_from_other_methods(nobody: Client) -> None:
+    """Also of what a path could do: OPTIONS of an endpoint that wants a key wants it too."""
+    opened = {call.partition(" ")[2] for call in calls_of("open")}
+    before = snapshot()
+    for path, method in OTHERS:
+        if path not in opened:
+            filled = path.format(id="0" * 32, session_id="0" * 64, name="Talk.wav")
+            unauthorized(nobody.call(method, filled), f"{method} {path}")
+    assert snapshot() == before
+
+
+def test_keys_that_are_worth_nothing(hers: Possessions, alice: Client) -> None:
+    expired, revoked = another_device(alice, "expired"), another_device(alice, "revoked")
+    expire(expired)
+    assert revoked.post("accounts/logout/").status == 204
+    nonsense, unknown = Client("nonsense"), Client(f"{alice.user_id}.{new_secret()}")
+    before = snapshot()
+    for client in (nonsense, unknown, expired, revoked):
+        for call, entry in MATRIX.items():
+            answer = send(client, call, id=hers.recordings["ready"], session_id=hers.session_id)
+            if entry.kind == "open":
+                assert answer.status == entry.status, call
+            else:
+                unauthorized(answer, call)
+    assert snapshot() == before
+
+
+def told_apart(charlie: Client, call: str, real: dict[str, str]) -> None:
+    """404, and nothing about the answer says whether what it names is there."""
+    with calls() as missing_calls:
+        missing = send(charlie, call)
+    with calls() as found_calls:
+        found = send(charlie, call, **real)
+    assert (found.status, missing.status) == (404, 404), call
+    assert found.content == missing.content, call
+    assert dict(found.headers) == dict(missing.headers), call
+    assert found_calls == missing_calls, call
+
+
+def test_a_stranger_and_what_is_not_his(hers: Possessions, charlie: Client) -> None:
+    before = snapshot()
+    for call in calls_of("foreign"):
+        if "{session_id}" in call:
+            told_apart(charlie, call, {"session_id": hers.session_id})
+        elif "identities" in call:
+            told_apart(charlie, call, {"id": hers.identity_id})
+        else:
+            for id in hers.recordings.values():
+                told_apart(charlie, call, {"id": id})
+    assert snapshot() == before
+
+
+def test_a_stranger_and_other_methods(hers: Possessions, charlie: Client) -> None:
+    before = snapshot()
+    for path, method in OTHERS:
+        names = {"session_id": hers.session_id, "id": hers.recordings["ready"], "name": "Talk.wav"}
+        answer = charlie.call(method, path.format(**names))
+        if method == "HEAD" and "GET" in ROUTES[path]:
+            assert answer.status in (200, 404), path
+            assert answer.status == 404 or f"GET {path}" not in calls_of("foreign"), path
+        elif method == "OPTIONS" and path not in ("schema/", "docs/"):
+            assert answer.status == 200, path
+        else:
+            code = None if method == "HEAD" else "method_not_allowed"
+            assert (answer.status, answer.code) == (405, code), (method, path)
+            assert set(answer.headers["Allow"].split(", ")) >= ROUTES[path], (method, path)
+    assert snapshot() == before
+
+
+@pytest.mark.parametrize("call", calls_of("own"))
+def test_a_stranger_acts_on_what_is_his(hers: Possessions, alice: Client, charlie: Client, call: str) -> None:
+    """The same content, the same trash, the same words: nothing of Alice's moves, nothing of hers is told."""
+    before = of(alice.user_id, snapshot())
+    answer = send(charlie, call)
+    assert answer.status == MATRIX[call].status, answer
+    told = answer.content.decode()
+    for secret in (alice.user_id, hers.session_id, hers.identity_id, *hers.recordings.values()):
+        assert secret not in told
+    assert of(alice.user_id, snapshot()) == before
