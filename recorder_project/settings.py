@@ -76,6 +76,7 @@ GUEST_QUOTA_BYTES = envint("GUEST_QUOTA_BYTES", 200 * 2**20)
 MAX_RECORDING_BYTES = envint("MAX_RECORDING_BYTES", 5 * 2**30)
 TRASH_DAYS = envint("TRASH_DAYS", 30)
 UPLOAD_DAYS = envint("UPLOAD_DAYS", 7)
+METRICS_NAMESPACE = env("METRICS_NAMESPACE")  # where CloudWatch puts what log lines say in numbers
 
 if MAX_RECORDING_BYTES > 5 * 2**40:
     raise ImproperlyConfigured("MAX_RECORDING_BYTES is above 5 TiB, more than one object of S3 can hold.")

@@ -1,0 +1,121 @@
+"""template.yaml as CloudFormation would make it: translated by SAM's own translator, created in moto."""
+
+import ast
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from pytest_django import Settings
+
+from recordings import storage
+from tests.deploy.iam import Role, composite, hooked
+
+TEMPLATE = Path(__file__).parents[2] / "template.yaml"
+IMAGE = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/recorder:1"
+REGION = "ap-northeast-2"
+
+Stack = dict[str, Any]
+
+
+@cache
+def translated() -> dict[str, Any]:
+    """template.yaml without SAM."""
+    import os
+
+    from samtranslator.translator.transform import transform
+    from samtranslator.yaml_helper import yaml_parse
+
+    class NoManagedPolicies:
+        def load(self) -> dict[str, str]:
+            return {}
+
+    os.environ["AWS_DEFAULT_REGION"] = REGION  # the translator asks boto3 for the partition
+    try:
+        plain: dict[str, Any] = transform(yaml_parse(TEMPLATE.read_text()), {"ImageUri": IMAGE}, NoManagedPolicies())
+    finally:
+        del os.environ["AWS_DEFAULT_REGION"]
+    return plain
+
+
+NOT_IN_MOTO = ("AWS::ApiGatewayV2::", "AWS::CloudWatch::Alarm", "AWS::S3::BucketPolicy", "AWS::SecretsManager::")
+STAND_INS = {"Api": "api123", "Secret": "test"}
+
+
+def for_moto(template: dict[str, Any]) -> dict[str, Any]:
+    """The part that moto can make; what refers to the rest refers to made-up names."""
+    made = {
+        name: resource
+        for name, resource in template["Resources"].items()
+        if not resource["Type"].startswith(NOT_IN_MOTO)
+    }
+    return {"Resources": replaced(made)} | {name: template[name] for name in ("Parameters", "Conditions")}
+
+
+def replaced(part: Any) -> Any:
+    if isinstance(part, str):
+        for name, value in STAND_INS.items():
+            part = part.replace(f"${{{name}}}", value)
+        return part
+    if isinstance(part, list):
+        return [replaced(each) for each in part]
+    if isinstance(part, dict):
+        return STAND_INS.get(part.get("Ref", "")) or {name: replaced(each) for name, each in part.items()}
+    return part
+
+
+@pytest.fixture(autouse=True)
+def aws(settings: Settings) -> Iterator[None]:
+    """The stack `test`, whose tables have the names that the settings give. Takes the place of tests/conftest.py's."""
+    with mock_aws(config={"lambda": {"use_docker": False}}):
+        boto3.client("cloudformation", region_name=REGION).create_stack(
+            StackName="test",
+            TemplateBody=json.dumps(for_moto(translated())),
+            Parameters=[{"ParameterKey": "ImageUri", "ParameterValue": IMAGE}],
+            Capabilities=["CAPABILITY_IAM"],
+        )
+        settings.RECORDINGS_BUCKET = "test-recordings-123456789012-ap-northeast-2"
+        boto3.client("s3", region_name=REGION).put_bucket_versioning(  # which moto's stacks leave out
+            Bucket=settings.RECORDINGS_BUCKET, VersioningConfiguration={"Status": "Enabled"}
+        )
+        storage._files.cache_clear()
+        with hooked("after-call.s3.HeadObject", composite):
+            yield
+    storage._files.cache_clear()
+
+
+def physical(logical: str) -> str:
+    """The name that the stack gave to its function or role."""
+    functions = boto3.client("lambda", region_name=REGION).list_functions()["Functions"]
+    roles = boto3.client("iam", region_name=REGION).list_roles()["Roles"]
+    names = [each["FunctionName"] for each in functions] + [each["RoleName"] for each in roles]
+    name: str
+    (name,) = [name for name in names if name.startswith(f"test-{logical}-")]
+    return name
+
+
+def role(name: str) -> Role:
+    iam = boto3.client("iam", region_name=REGION)
+    statements: list[dict[str, Any]] = []
+    assert iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"] == []
+    for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
+        document: Any = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+        if isinstance(document, str):  # moto keeps a stack's policies as Python writes them
+            document = ast.literal_eval(document)
+        statements += document["Statement"]
+    assert all(statement["Effect"] == "Allow" for statement in statements)
+    return Role(statements)
+
+
+@pytest.fixture
+def http_role(aws: None) -> Role:
+    return role(physical("HttpRole"))
+
+
+@pytest.fixture
+def event_role(aws: None) -> Role:
+    return role(physical("EventRole"))

@@ -1,0 +1,235 @@
+"""Each function does its whole work under its own role, and its role grants nothing that this work does not need."""
+
+from typing import Any
+
+import boto3
+import pytest
+from django.conf import settings
+
+from accounts.models import Session
+from recordings import uploads
+from recordings.handlers import handler
+from recordings.models import Work
+from tests.client import Client, send, sha256, sign_up
+from tests.deploy.conftest import REGION
+from tests.deploy.iam import Role, acting_as
+from tests.state import LONG_AGO, failing, kept, make_due, row, traces, work
+
+MIB = 2**20
+LARGE = b"loud" * (16 * MIB // 4) + b"!"
+
+
+def put_parts(client: Client, id: str, content: bytes) -> None:
+    """Two parts, each where its URL says."""
+    size = uploads.part_size(len(content))
+    cut = [content[start : start + size] for start in range(0, len(content), size)]
+    wanted = [{"number": number, "sha256": sha256(part)} for number, part in enumerate(cut, 1)]
+    answer = client.post(f"recordings/{id}/parts/", {"parts": wanted})
+    assert answer.status == 200, answer
+    for url, part in zip(answer.json["parts"], cut, strict=True):
+        assert send(url, part).status_code == 200
+
+
+def main_job() -> Client:
+    """What people do, all of it through the API."""
+    alice = sign_up("Phone")
+    again = sign_up("Another")
+    assert alice.patch("accounts/me/", {"name": "Alice"}).status == 200
+    assert [each["device_name"] for each in alice.get("accounts/sessions/").json["results"]] == ["Phone"]
+    assert again.post("accounts/logout/").status == 204
+    assert alice.get("/health/?deep=1").status == 200
+
+    small = alice.upload(b"small" * 100)
+    assert small.status == 201, small
+    single = alice.record(b"single" * 100)
+    assert alice.create(b"gone" * 100).status == 201
+    large = alice.create(LARGE).json["recording"]["id"]
+    put_parts(alice, large, LARGE)
+    assert alice.create(LARGE).json["upload"]["received"] == [1, 2, 3]
+    assert alice.post(f"recordings/{large}/complete/").status == 200
+    other = alice.create(LARGE + b"?").json["recording"]["id"]
+    assert alice.post(f"recordings/{other}/complete/").code == "upload_incomplete"
+    assert alice.delete(f"recordings/{other}/").status == 204
+
+    assert len(alice.shelf()) == 3
+    assert alice.post("recordings/check/", {"sha256": [sha256(LARGE)]}).json["results"][0]["status"] == "ready"
+    assert len(alice.get("recordings/changes/").json["changes"]) >= 3
+    assert alice.get(f"recordings/{large}/download/").status == 302
+    assert alice.patch(f"recordings/{large}/", {"name": "Lecture"}).status == 200
+
+    for id in (single["id"], large):
+        assert alice.delete(f"recordings/{id}/").status == 204
+    assert alice.post(f"recordings/{single['id']}/restore/").status == 200
+    assert alice.delete("recordings/?shelf=trash").status == 202
+    assert alice.delete(f"recordings/{single['id']}/?permanent=true").status == 204
+    assert len(alice.shelf()) == 1
+    return alice
+
+
+def close_account(client: Client) -> None:
+    assert client.delete("accounts/me/").status == 202
+    assert traces(client.user_id) == []
+
+
+def event(client: Client, id: str, attempt: str = "") -> dict[str, Any]:
+    key = f"recordings/{client.user_id}/{id}/{attempt or kept(client.user_id, id).attempt}"
+    record = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": {"object": {"key": key}}}
+    return {"Records": [record]}
+
+
+def put(client: Client, content: bytes) -> str:
+    """A recording whose bytes are at S3, and whose app never called again."""
+    created = client.create(content).json
+    if created["upload"]["kind"] == "single":
+        assert send(created["upload"], content).status_code == 200
+    else:
+        put_parts(client, created["recording"]["id"], content)
+    id: str = created["recording"]["id"]
+    return id
+
+
+def overdue(client: Client) -> dict[str, str]:
+    """One recording of each kind that waits for an event or the sweep."""
+    ids = {
+        "event": put(client, b"event" * 100),
+        "sweep": put(client, b"sweep" * 100),
+        "parts": put(client, LARGE),
+        "abandoned": client.create(b"never" * 100).json["recording"]["id"],
+        "abandoned parts": client.create(b"never" + LARGE).json["recording"]["id"],
+        "unproven": put(client, LARGE + b"!"),
+        "trashed": client.record(b"trashed" * 100)["id"],
+        "trashed too": client.record(b"trashed too" * 100)["id"],
+    }
+    assert client.post(f"recordings/{ids['unproven']}/complete/").status == 200
+    for name in ("trashed", "trashed too"):
+        assert client.delete(f"recordings/{ids[name]}/").status == 204
+    for name in ("sweep", "parts", "abandoned", "abandoned parts", "trashed"):
+        make_due(client.user_id, ids[name])
+    return ids
+
+
+def event_job(client: Client, ids: dict[str, str], guest: Client, closed: Client) -> None:
+    """What the second function does: S3's events, and the hourly sweep with everything that it may find."""
+    unproven = kept(client.user_id, ids["unproven"])
+    assert unproven.verified_at is None
+    assert handler(event(client, ids["event"])) == {"ready": 1}
+    assert handler(event(client, ids["unproven"])) == {"ready": 1}
+    assert handler(event(client, "0" * 32, "0" * 32)) == {"gone": 1}
+    orphan = f"recordings/{client.user_id}/{'0' * 32}/{'1' * 32}"
+    boto3.client("s3", region_name=REGION).put_object(Bucket=settings.RECORDINGS_BUCKET, Key=orphan, Body=b"x")
+    assert handler(event(client, "0" * 32, "1" * 32)) == {"orphan": 1}
+
+    outcomes = handler({"source": "aws.events", "detail-type": "Scheduled Event"})
+    assert "failed" not in outcomes, outcomes
+    for name in ("event", "sweep", "parts", "unproven"):
+        found = kept(client.user_id, ids[name])
+        assert found.status == "ready"
+        if name == "parts":
+            assert handler(event(client, ids[name])) == {"ready": 1}
+            found = kept(client.user_id, ids[name])
+        assert found.verified_at
+    for name in ("abandoned", "abandoned parts", "trashed", "trashed too"):
+        assert row(client.user_id, ids[name]) is None
+    assert traces(guest.user_id) == []
+    assert traces(closed.user_id) == []
+
+
+@pytest.fixture
+def waiting() -> tuple[Client, dict[str, str], Client, Client]:
+    """An account with work for the second function, a guest who is long gone, and a closing that was cut off."""
+    alice, guest, closed = sign_up(), sign_up(), sign_up()
+    ids = overdue(alice)
+    assert guest.upload(b"guest" * 100).status == 201
+    for session in Session.all_of(guest.user_id):
+        session.update([Session.last_seen_at.set(LONG_AGO)])
+    for content in (b"one" * 100, b"two" * 100, LARGE):
+        put(closed, content)
+    with failing("DeleteObjects", "ListObjectVersions"):
+        assert closed.delete("accounts/me/").status == 202
+    with failing("TransactWriteItems"):
+        assert alice.delete("recordings/?shelf=trash").status == 503
+    for kind, user_id in (("account", guest.user_id), ("account", closed.user_id), ("trash", alice.user_id)):
+        found = work(kind, user_id)
+        assert found is not None
+        found.update([Work.due_at.set(LONG_AGO)])
+    return alice, ids, guest, closed
+
+
+def superfluous(role: Role, *, lambdas: set[str]) -> list[tuple[str, str]]:
+    """Grants that nothing asked for. `lambdas` are those that Lambda itself uses: logs and dead letters."""
+    assert all(role.asked.values()), [need for need, allowed in role.asked.items() if not allowed]
+    return [
+        (action, resource)
+        for action, resource in role.grants
+        if action not in lambdas and all(role.without(action, resource).allows(*need) for need in role.asked)
+    ]
+
+
+def test_people_can_do_all_they_do_under_the_http_role_which_grants_nothing_more(http_role: Role) -> None:
+    with acting_as(http_role):
+        close_account(main_job())
+    assert superfluous(http_role, lambdas={"logs:CreateLogStream", "logs:PutLogEvents"}) == []
+
+
+def test_events_and_sweeps_do_their_work_under_the_event_role_which_grants_nothing_more(
+    event_role: Role, waiting: tuple[Client, dict[str, str], Client, Client]
+) -> None:
+    with acting_as(event_role):
+        event_job(*waiting)
+    lambdas = {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"}
+    assert superfluous(event_role, lambdas=lambdas) == []
+
+
+def test_a_role_with_one_grant_less_fails(http_role: Role) -> None:
+    """The tests above would notice: here with the one that is forgotten most easily."""
+    http_role = http_role.without("s3:ListBucket", f"arn:aws:s3:::{settings.RECORDINGS_BUCKET}")
+    with acting_as(http_role):
+        assert sign_up().get("/health/?deep=1").status == 503
+
+
+DENIED = [
+    ("dynamodb:GetItem", "arn:aws:dynamodb:ap-northeast-2:123456789012:table/another"),
+    ("dynamodb:GetItem", "arn:aws:dynamodb:us-east-1:123456789012:table/test-users"),
+    ("dynamodb:GetItem", "arn:aws:dynamodb:ap-northeast-2:210987654321:table/test-users"),
+    ("dynamodb:Scan", "arn:aws:dynamodb:ap-northeast-2:123456789012:table/test-users"),
+    ("dynamodb:Query", "arn:aws:dynamodb:ap-northeast-2:123456789012:table/test-recordings"),
+    ("dynamodb:DeleteTable", "arn:aws:dynamodb:ap-northeast-2:123456789012:table/test-users"),
+    ("dynamodb:UpdateTable", "arn:aws:dynamodb:ap-northeast-2:123456789012:table/test-users"),
+    ("dynamodb:UpdateTimeToLive", "arn:aws:dynamodb:ap-northeast-2:123456789012:table/test-users"),
+    ("dynamodb:UpdateContinuousBackups", "arn:aws:dynamodb:ap-northeast-2:123456789012:table/test-users"),
+    ("dynamodb:ExportTableToPointInTime", "arn:aws:dynamodb:ap-northeast-2:123456789012:table/test-users"),
+    ("dynamodb:ListTables", "*"),
+    ("s3:GetObject", "arn:aws:s3:::another/recordings/x"),
+    ("s3:GetObject", "arn:aws:s3:::test-recordings-123456789012-ap-northeast-2/elsewhere/x"),
+    ("s3:GetObjectVersion", "arn:aws:s3:::test-recordings-123456789012-ap-northeast-2/recordings/x"),
+    ("s3:PutObjectAcl", "arn:aws:s3:::test-recordings-123456789012-ap-northeast-2/recordings/x"),
+    ("s3:PutBucketPolicy", "arn:aws:s3:::test-recordings-123456789012-ap-northeast-2"),
+    ("s3:PutBucketVersioning", "arn:aws:s3:::test-recordings-123456789012-ap-northeast-2"),
+    ("s3:PutLifecycleConfiguration", "arn:aws:s3:::test-recordings-123456789012-ap-northeast-2"),
+    ("s3:DeleteBucket", "arn:aws:s3:::test-recordings-123456789012-ap-northeast-2"),
+    ("s3:ListBucketVersions", "arn:aws:s3:::test-recordings-123456789012-ap-northeast-2"),
+    ("s3:ListAllMyBuckets", "*"),
+    ("iam:PassRole", "arn:aws:iam::123456789012:role/x"),
+    ("iam:CreateUser", "*"),
+    ("sts:AssumeRole", "arn:aws:iam::123456789012:role/x"),
+    ("secretsmanager:GetSecretValue", "*"),
+    ("lambda:InvokeFunction", "*"),
+    ("kms:Decrypt", "*"),
+    ("logs:CreateLogGroup", "*"),
+    ("logs:PutLogEvents", "arn:aws:logs:ap-northeast-2:123456789012:log-group:another:*"),
+]
+
+
+def test_anything_else_is_denied(http_role: Role, event_role: Role) -> None:
+    for role in (http_role, event_role):
+        assert [call for call in DENIED if role.allows(*call)] == []
+        bucket = f"arn:aws:s3:::{settings.RECORDINGS_BUCKET}"
+        assert not role.allows("s3:ListBucket", bucket, (("s3:prefix", "elsewhere/"),))
+        assert role.allows("s3:ListBucket", bucket, (("s3:prefix", "recordings/x"),))
+        assert not any("*" in action for action, _ in role.grants)
+    assert not http_role.allows("dynamodb:Query", BY_DUE)
+    assert event_role.allows("dynamodb:Query", BY_DUE)
+    assert not event_role.allows("dynamodb:PutItem", DENIED[3][1])
+
+
+BY_DUE = "arn:aws:dynamodb:ap-northeast-2:123456789012:table/test-recordings/index/by_due"
