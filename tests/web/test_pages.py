@@ -1,0 +1,207 @@
+"""The pages: signing a browser in and out, the browsable API, health, the API's own document."""
+
+from html import unescape
+from typing import Any
+
+import pytest
+
+from accounts.authentication import COOKIE
+from tests.client import HOST, Answer, Client
+from tests.state import calls, failing, sessions, snapshot
+
+HTML = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"  # as browsers send it
+
+
+class Browser(Client):
+    """It has cookies and no key, asks for HTML, and sends forms with the token of the page."""
+
+    def open(self, path: str) -> Answer:
+        return self.get(path, accept=HTML)
+
+    def submit(self, path: str, referer: str = f"https://{HOST}/login/", **fields: str) -> Any:
+        self.open("/login/")
+        token = self.http.cookies["csrftoken"].value
+        form = {"csrfmiddlewaretoken": token} | fields
+        return self.http.post(path, form, secure=True, headers={"referer": referer})
+
+    @property
+    def key(self) -> str:
+        return self.http.cookies[COOKIE].value
+
+
+@pytest.fixture
+def browser() -> Browser:
+    return Browser()
+
+
+@pytest.fixture
+def guest(browser: Browser) -> Browser:
+    browser.submit("/login/", provider="guest")
+    return browser
+
+
+def test_signing_in_as_a_guest_sets_a_cookie_that_scripts_cannot_read(browser: Browser) -> None:
+    answer = browser.submit("/login/", provider="guest", next="/api/v1/recordings/")
+    cookie = browser.http.cookies[COOKIE]
+    assert (answer.status_code, answer["Location"]) == (302, "/api/v1/recordings/")
+    assert COOKIE == "__Host-recorder"  # browsers take such a name only with Secure, Path=/ and no Domain
+    assert (cookie["httponly"], cookie["secure"], cookie["samesite"]) == (True, True, "Lax")
+    assert (cookie["path"], cookie["domain"], cookie["max-age"]) == ("/", "", 60 * 86400)
+    (session,) = sessions(browser.key.partition(".")[0])
+    assert session.device_name == "Browser"
+
+
+def test_signing_in_with_the_key_of_an_app(browser: Browser, alice: Client) -> None:
+    answer = browser.submit("/login/", auth_key=f" {alice.auth_key} ")
+    assert (answer.status_code, answer["Location"]) == (302, "/")
+    assert alice.user_id in browser.open("/").content.decode()
+
+
+@pytest.mark.parametrize("fields", [{}, {"auth_key": "x"}, {"auth_key": ""}, {"provider": "nonsense"}])
+def test_wrong_keys_sign_nobody_in(browser: Browser, fields: dict[str, str]) -> None:
+    before = snapshot()
+    answer = browser.submit("/login/", **fields)
+    assert answer.status_code == 401
+    assert "not valid" in answer.content.decode()
+    assert COOKIE not in browser.http.cookies
+    assert snapshot() == before
+
+
+def test_forms_want_their_csrf_token(browser: Browser, guest: Browser) -> None:
+    before = snapshot()
+    for path, form in (("/login/", {"provider": "guest"}), ("/logout/", {})):
+        for extra in ({}, {"csrfmiddlewaretoken": "x" * 64}):
+            answer = browser.http.post(path, form | extra, secure=True, headers={"referer": f"https://{HOST}/"})
+            assert answer.status_code == 403
+    assert browser.submit("/login/", referer="https://evil.test/", provider="guest").status_code == 403
+    assert snapshot() == before
+    assert guest.open("/api/v1/accounts/me/").status == 200
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "https://evil.test/",
+        "//evil.test/",
+        "///evil.test",
+        "/\\evil.test",
+        "\\\\evil.test",
+        "http:evil.test",
+        f"http://{HOST}/",
+        "javascript:alert(1)",
+        "data:text/html,x",
+        f"https://{HOST}@evil.test/",
+        f"https://{HOST}.evil.test/",
+        "/\t/evil.test",
+        "\x00//evil.test",
+    ],
+)
+def test_nobody_is_sent_to_another_site(browser: Browser, target: str) -> None:
+    page = browser.http.get("/login/", {"next": target}, secure=True).content.decode()
+    assert 'name="next" value="/"' in page
+    assert browser.submit("/login/", provider="guest", next=target)["Location"] == "/"
+
+
+def test_what_comes_in_is_escaped(browser: Browser) -> None:
+    page = browser.http.get("/login/", {"next": '/"><script>x'}, secure=True).content.decode()
+    assert "<script>x" not in page
+    assert 'value="/"><script>x"' in unescape(page)
+
+
+def test_signing_out_ends_the_session_and_takes_the_cookie(guest: Browser) -> None:
+    user_id = guest.key.partition(".")[0]
+    answer = guest.submit("/logout/")
+    assert (answer.status_code, answer["Location"]) == (302, "/")
+    assert guest.http.cookies[COOKIE].value == ""
+    assert guest.http.cookies[COOKIE]["secure"]
+    assert sessions(user_id) == []
+    assert guest.open("/api/v1/accounts/me/").status == 401
+    assert guest.submit("/logout/").status_code == 302
+
+
+def test_home(browser: Browser, alice: Client) -> None:
+    page = browser.open("/")
+    assert page.status == 200
+    assert "Sign in" in page.content.decode()
+    browser.http.cookies[COOKIE] = alice.auth_key
+    assert "Sign out" in browser.open("/").content.decode()
+
+
+@pytest.mark.parametrize("path", ["recordings/", "recordings/?shelf=trash", "accounts/me/", "accounts/sessions/"])
+def test_the_api_is_a_page_for_a_browser_that_is_signed_in(guest: Browser, path: str) -> None:
+    page = guest.open(f"/api/v1/{path}")
+    assert page.status == 200
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "Sign out" in page.content.decode()
+    assert "HTTP 200 OK" in page.content.decode()
+
+
+def test_the_page_of_one_recording(guest: Browser) -> None:
+    app = Client(guest.key)
+    id = app.record(b"one", name="<script>alert(1)</script>")["id"]
+    page = guest.open(f"/api/v1/recordings/{id}/")
+    assert page.status == 200
+    assert "<script>alert(1)" not in page.content.decode()
+
+
+def test_the_api_tells_a_browser_to_sign_in(browser: Browser) -> None:
+    page = browser.open("/api/v1/recordings/")
+    assert (page.status, page.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "/login/?next=/api/v1/recordings/" in page.content.decode()
+
+
+def test_a_problem_is_a_page_for_a_browser(guest: Browser) -> None:
+    page = guest.open("/api/v1/recordings/?limit=0")
+    assert (page.status, page.headers["Content-Type"]) == (400, "text/html; charset=utf-8")
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json"])
+def test_programs_get_json(guest: Browser, accept: str) -> None:
+    answer = guest.get("/api/v1/recordings/", accept=accept)
+    assert answer.headers["Content-Type"] == "application/json"
+
+
+def test_pages_cannot_be_framed_nor_sniffed(browser: Browser) -> None:
+    for path in ("/", "/login/", "/api/v1/recordings/", "/api/v1/docs/"):
+        headers = browser.open(path).headers
+        assert (headers["X-Frame-Options"], headers["X-Content-Type-Options"]) == ("DENY", "nosniff")
+        assert headers["Strict-Transport-Security"] == f"max-age={365 * 86400}"
+
+
+def test_health_asks_nobody(nobody: Client) -> None:
+    with calls() as sent:
+        answer = nobody.get("/health/")
+    assert (answer.status, answer.json, sent) == (200, {"status": "ok"}, [])
+
+
+def test_deep_health_asks_dynamodb_and_s3(nobody: Client) -> None:
+    with calls() as sent:
+        answer = nobody.get("/health/?deep=1")
+    assert (answer.status, answer.json) == (200, {"status": "ok"})
+    assert sorted(set(sent)) == ["GetItem", "HeadBucket"]
+
+
+@pytest.mark.parametrize("operation", ["GetItem", "HeadBucket"])
+@pytest.mark.parametrize(("code", "status"), [("ServiceUnavailable", 503), ("AccessDeniedException", 403)])
+def test_deep_health_says_so_when_one_fails(nobody: Client, operation: str, code: str, status: int) -> None:
+    with failing(operation, code=code, status=status):
+        answer = nobody.get("/health/?deep=1")
+    assert (answer.status, answer.code, answer.headers["Retry-After"]) == (503, "unavailable", "1")
+    assert code not in answer.content.decode()
+
+
+def test_schema(nobody: Client) -> None:
+    answer = nobody.get("schema/", accept="application/vnd.oai.openapi+json")
+    assert answer.status == 200
+    assert answer.json["openapi"].startswith("3.1")
+    assert answer.json["components"]["schemas"]["Problem"]
+    assert answer.json["paths"]["/api/v1/recordings/{id}/complete/"]["post"]["responses"].keys() >= {"200", "default"}
+    assert nobody.get("schema/").content.startswith(b"openapi: 3.1")
+
+
+def test_docs(browser: Browser) -> None:
+    page = browser.open("/api/v1/docs/")
+    assert (page.status, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert "swagger-ui" in page.content.decode()
+    assert "//cdn" not in page.content.decode()
