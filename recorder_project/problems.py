@@ -15,6 +15,8 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
+from recorder_project.logs import current
+
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
@@ -73,7 +75,9 @@ def unavailable(detail: str = "The store did not answer in time; nothing was los
 
 def body(status_code: int, code: str, detail: str, errors: list[dict[str, str]] | None = None) -> dict[str, Any]:
     members = {"type": "about:blank", "title": TITLES.get(status_code, "Error"), "status": status_code}
-    members |= {"detail": detail, "code": code}
+    doing = current()
+    doing.code = code
+    members |= {"detail": detail, "code": code, "request_id": doing.request_id}
     return members | {"errors": errors} if errors else members
 
 

@@ -17,6 +17,7 @@ PROBLEM = {
         "status": {"type": "integer"},
         "detail": {"type": "string"},
         "code": {"type": "string"},
+        "request_id": {"type": "string", "description": "Names this request in the server's log."},
         "errors": {
             "type": "array",
             "items": {
@@ -30,7 +31,7 @@ PROBLEM = {
             },
         },
     },
-    "required": ["type", "title", "status", "detail", "code"],
+    "required": ["type", "title", "status", "detail", "code", "request_id"],
 }
 
 

@@ -146,6 +146,8 @@ DATABASES: dict[str, object] = {}
 INSTALLED_APPS = ["rest_framework", "drf_spectacular", "drf_spectacular_sidecar", "corsheaders"]
 INSTALLED_APPS += ["accounts", "recordings", "web"]
 MIDDLEWARE = [
+    "recorder_project.logs.RequestLog",
+    "recorder_project.headers.Headers",
     "recorder_project.problems.ProblemMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -178,11 +180,12 @@ CSRF_COOKIE_HTTPONLY = False  # the browsable API's own JavaScript reads it
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SECURE_PROXY_SSL_HEADER = None if LOCAL else ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = 0 if LOCAL else 365 * 24 * 3600
+S3_ORIGIN = S3_PUBLIC_ENDPOINT_URL or f"https://{RECORDINGS_BUCKET}.s3.{AWS_REGION}.amazonaws.com"  # of presigned URLs
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CORS_ALLOW_CREDENTIALS = False  # apps on other origins send their key in Authorization
 CORS_URLS_REGEX = r"^/(api|uppy)/"
-CORS_EXPOSE_HEADERS = ["ETag", "Retry-After", "WWW-Authenticate"]
+CORS_EXPOSE_HEADERS = ["ETag", "Retry-After", "WWW-Authenticate", "X-Request-Id"]
 CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "if-match", "if-none-match"]
 
 REST_FRAMEWORK = {
@@ -218,9 +221,21 @@ SPECTACULAR_SETTINGS = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(levelname)s %(name)s %(message)s"}},
-    "filters": {"no_query": {"()": "recorder_project.logs.NoQuery"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "line": {"format": "%(levelname)s %(name)s %(message)s"},
+        "json": {"()": "recorder_project.logs.JsonLine"},
+    },
+    "filters": {
+        "no_path": {"()": "recorder_project.logs.NoPath"},
+        "no_query": {"()": "recorder_project.logs.NoQuery"},
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "line" if LOCAL else "json",
+            "filters": ["no_path", "no_query"],
+        }
+    },
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         "botocore": {"level": "WARNING"},
@@ -229,7 +244,8 @@ LOGGING = {
         "pynamodb": {"level": "WARNING"},  # its DEBUG lines hold whole rows
         "urllib3": {"level": "WARNING"},  # its DEBUG lines hold tokens in addresses
         "django": {"handlers": [], "level": "INFO", "propagate": True},
-        "django.request": {"filters": ["no_query"], "level": "INFO", "propagate": True},
+        "django.request": {"filters": ["no_query"], "level": "INFO" if LOCAL else "ERROR", "propagate": True},
         "django.server": {"filters": ["no_query"], "level": "INFO", "propagate": True},
+        "recorder_project.logs": {"level": "CRITICAL" if LOCAL else "INFO"},  # runserver has lines of its own
     },
 }

@@ -4,9 +4,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from recorder_project.logs import count, measure
 from recorder_project.problems import Problem
 from recordings import storage
-from recordings.models import Ledger, Recording, change, days_from_now, now
+from recordings.models import Ledger, Recording, change, days_from_now, now, seconds_since
 from recordings.services import PROOF_DAYS, find, pauses, present, settle
 from recordings.uploads import LEAST_PART, MULTIPART, declare, length_of, part_count, restart
 
@@ -146,7 +147,13 @@ def make_ready(row: Recording, ledger: Ledger, *, proven: bool) -> Recording:
     values["due_at"] = (row.due_at if row.trashed_at else None) if proven else due_at(row)
     if row.kept:
         values["discarded"] = [row.kept]
+    arrived, waited = row.status != "ready", seconds_since(row.updated_at)
     row = change(row, ledger, values)
+    if arrived:
+        count("UploadsCompleted")
+        count("UploadedBytes", row.size)
+    if proven:
+        measure("VerificationLag", 0 if arrived else waited)
     clear(row)
     return row
 

@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import time
+import uuid
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -11,7 +13,8 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recorder_project.settings")
 django.setup()
 
-from recordings.events import object_created  # noqa: E402 - models need the settings
+from recorder_project.logs import count, doing, say  # noqa: E402 - models need the settings
+from recordings.events import object_created  # noqa: E402
 from recordings.sweeping import sweep  # noqa: E402
 
 log = logging.getLogger(__name__)
@@ -24,9 +27,38 @@ def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
     others are done: S3 and SQS then send it again, and repeating is safe.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
     """
-    if event.get("source") == "aws.events" or event.get("detail-type") == "Scheduled Event":
-        remaining = context.get_remaining_time_in_millis() / 1000 - 30 if context else 600
-        return dict(sweep(seconds=remaining))
+    started, outcomes, level = time.monotonic(), {}, logging.ERROR
+    with doing(getattr(context, "aws_request_id", None) or uuid.uuid4().hex) as done:
+        try:
+            outcomes = hourly(context) if is_schedule(event) else take(event)
+            level = logging.INFO
+        finally:
+            say(done, level=level, started=started, route=kind(event), outcomes=outcomes)
+    return outcomes
+
+
+def is_schedule(event: dict[str, Any]) -> bool:
+    return event.get("source") == "aws.events" or event.get("detail-type") == "Scheduled Event"
+
+
+def kind(event: dict[str, Any]) -> str:
+    """What the log calls it."""
+    return "sweep" if is_schedule(event) else "s3" if "Records" in event or "Event" in event else "unknown"
+
+
+def hourly(context: Any) -> dict[str, int]:
+    remaining = context.get_remaining_time_in_millis() / 1000 - 30 if context else 600
+    outcomes = sweep(seconds=remaining)
+    count("Sweeps")
+    count("SweepFailed", outcomes["failed"] + outcomes["missing"])
+    for outcome, number in outcomes.items():
+        if outcome != "failed":
+            count(f"Sweep{outcome.capitalize()}", number)
+    return {outcome: number for outcome, number in outcomes.items() if number}
+
+
+def take(event: dict[str, Any]) -> dict[str, int]:
+    """Handle each record, the others too where one fails. Returns how many of each came out."""
     if event.get("Event") == "s3:TestEvent":
         return {"test": 1}
     records = event.get("Records")
@@ -49,7 +81,7 @@ def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
 
 def handle_record(record: dict[str, Any]) -> str:
     if record.get("eventSource") == "aws:sqs":
-        return ", ".join(handler(json.loads(record["body"])))
+        return ", ".join(take(json.loads(record["body"])))
     if record.get("eventSource") != "aws:s3":
         raise ValueError("This record is not S3's.")
     if not record["eventName"].removeprefix("s3:").startswith("ObjectCreated:"):

@@ -31,6 +31,7 @@ from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyPr
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
+from recorder_project.logs import called
 from recorder_project.problems import unavailable
 
 # A request makes about five calls and Lambda gives it 30 seconds: three tries of at most 3 s each.
@@ -63,6 +64,11 @@ def stamp(moment: datetime.datetime) -> str:
     return moment.astimezone(datetime.UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
+def seconds_since(moment: str) -> float:
+    """How long ago a time of the tables was."""
+    return time.time() - datetime.datetime.fromisoformat(moment).timestamp()
+
+
 def days_from_now(days: float) -> str:
     return stamp(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days))
 
@@ -71,6 +77,7 @@ class Dynamo(Connection):
     """One botocore client for all tables."""
 
     def dispatch(self, operation_name: str, operation_kwargs: dict[str, Any]) -> dict[str, Any]:
+        called(operation_name)
         try:
             return super().dispatch(operation_name, operation_kwargs)
         except ClientError as error:

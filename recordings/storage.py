@@ -22,6 +22,7 @@ from django.conf import settings
 from django.core.files.base import ContentFile
 from django.utils.http import content_disposition_header
 
+from recorder_project.logs import called
 from recorder_project.problems import Problem, unavailable
 
 if TYPE_CHECKING:
@@ -87,9 +88,11 @@ def _s3() -> Any:
     """boto3's resource for the endpoint that the server itself uses."""
     import boto3
 
-    return boto3.session.Session().resource(
+    s3 = boto3.session.Session().resource(
         "s3", region_name=settings.AWS_REGION, endpoint_url=settings.S3_ENDPOINT_URL, config=_config()
     )
+    s3.meta.client.meta.events.register("before-call.s3", lambda model, **_: called(model.name))
+    return s3
 
 
 def _client() -> "S3Client":

@@ -1,0 +1,75 @@
+"""Headers that protect people: on pages, on answers of the API, and on their files."""
+
+import re
+
+import pytest
+from django.conf import settings
+
+from tests.client import Client
+
+BUCKET = f"https://{settings.RECORDINGS_BUCKET}.s3.{settings.AWS_REGION}.amazonaws.com"
+
+
+def policy(header: str) -> dict[str, list[str]]:
+    return {name: sources for name, *sources in (part.split() for part in header.split(";"))}
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/login/", "/nothing/", "/health/", "recordings/", "schema/", "docs/", "nothing"]
+)
+def test_every_answer_is_https_only_typed_and_in_no_frame(nobody: Client, path: str) -> None:
+    headers = nobody.get(path).headers
+    assert headers["Strict-Transport-Security"] == "max-age=31536000"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert policy(headers["Content-Security-Policy"])["default-src"] == ["'none'"]
+    assert policy(headers["Content-Security-Policy"])["frame-ancestors"] == ["'none'"]
+
+
+@pytest.mark.parametrize("path", ["/", "/login/"])
+def test_pages_run_this_servers_scripts_alone_and_reach_the_bucket(nobody: Client, path: str) -> None:
+    answer = nobody.get(path)
+    allowed = policy(answer.headers["Content-Security-Policy"])
+    assert allowed["script-src"] == allowed["style-src"] == ["'self'"]
+    assert allowed["connect-src"] == ["'self'", BUCKET]
+    assert allowed["media-src"] == ["'self'", "blob:", BUCKET]
+    assert allowed["base-uri"] == ["'none'"]
+    assert "unsafe" not in answer.headers["Content-Security-Policy"]
+    page = answer.content.decode()
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|javascript:", page)
+
+
+def test_no_page_runs_inline_scripts(alice: Client) -> None:
+    """DRF's browsable API and Swagger's page too. What is of type application/json does not run."""
+    for path in ("recordings/", "docs/"):
+        answer = alice.get(path, accept="text/html")
+        assert policy(answer.headers["Content-Security-Policy"])["script-src"] == ["'self'"]
+        scripts = re.findall(r"<script([^>]*)>", answer.content.decode())
+        assert scripts
+        assert all("src=" in each or "application/json" in each for each in scripts)
+
+
+def test_the_microphone_is_this_sites_own(nobody: Client) -> None:
+    assert nobody.get("/").headers["Permissions-Policy"] == "microphone=(self), camera=(), geolocation=()"
+
+
+def test_private_answers_are_not_cached(alice: Client) -> None:
+    id = alice.upload(b"x" * 100).json["id"]
+    for path in ("accounts/me/", "recordings/changes/", "accounts/sessions/", "recordings/nothing/"):
+        assert alice.get(path).headers["Cache-Control"] == "private, no-store"
+    for path in ("recordings/", f"recordings/{id}/"):
+        assert alice.get(path).headers["Cache-Control"] == "private, no-cache"
+    assert "no-store" in alice.get(f"recordings/{id}/download/").headers["Cache-Control"]
+    assert "no-store" in Client().post("accounts/login/", {"provider": "guest"}).headers["Cache-Control"]
+
+
+def test_apps_on_named_origins_may_call_and_others_may_not(alice: Client) -> None:
+    answer = alice.get("recordings/", origin="https://app.test")
+    assert answer.headers["Access-Control-Allow-Origin"] == "https://app.test"
+    assert "x-request-id" in answer.headers["Access-Control-Expose-Headers"].lower()
+    assert "Access-Control-Allow-Credentials" not in answer.headers
+    assert "Access-Control-Allow-Origin" not in alice.get("recordings/", origin="https://evil.test").headers
+    preflight = alice.call("OPTIONS", "recordings/", origin="https://app.test", access_control_request_method="POST")
+    assert preflight.headers["Access-Control-Allow-Origin"] == "https://app.test"
+    assert "POST" in preflight.headers["Access-Control-Allow-Methods"]
