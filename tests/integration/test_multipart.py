@@ -141,7 +141,7 @@ def replaced(client: Client, row: Recording) -> bool:
     assert requests.get(url, timeout=30).content == CONTENT
     assert list(snapshot()["objects"]) == [new.key]
     check_books(client.user_id)
-    return new.key != row.key
+    return bool(new.key != row.key)
 
 
 def test_a_missing_part_is_named(alice: Client) -> None:
