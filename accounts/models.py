@@ -55,7 +55,11 @@ class Account(Table):
         return cls.find(user_id, "account")
 
     def rename(self, name: str) -> None:
-        self.update([Account.name.set(name)], condition=Account.closed_at.does_not_exist() & Account.id.exists())
+        """Raises Conflict where the account has been closed."""
+        still_open: Any = Account.id.exists() & Account.closed_at.does_not_exist()
+        write = transaction()
+        write.update(self, [Account.name.set(name)], condition=still_open)
+        commit(write)
 
     def turn(self, write: TransactWrite, *actions: Action) -> None:
         """This row's part of a transaction that holds only if the account is as it was read, and open."""
@@ -290,9 +294,17 @@ def mark_closed(account: Account, unseen: Iterable[Session] = ()) -> None:
     commit(write)
 
 
-def finish_work(work: Work) -> None:
-    """Take a work row out, unless it has been renewed. Raises Conflict then."""
+def reschedule(account: Account, due_at: str | None) -> None:
+    """Move a guest's last day, or strike it out for who is no guest any more.
+
+    Raises Conflict where the account has been closed meanwhile: the sweep must not lose sight of it then.
+    """
     write = transaction()
-    as_read: Any = Work.created_at == work.created_at
-    write.delete(work, as_read)
+    still_open: Any = Account.id.exists() & Account.closed_at.does_not_exist()
+    write.condition_check(Account, account.id, account.auth_key, condition=still_open)
+    work = Work.of("account", account.id, due_at=due_at or "")
+    if due_at:
+        write.save(work)
+    else:
+        write.delete(work)
     commit(write)

@@ -2,15 +2,16 @@
 
 import logging
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from accounts import keys
-from accounts.models import GUEST_DAYS, Account, Identity, Revocation, Session, finish_work, mark_closed
+from accounts.models import GUEST_DAYS, Account, Identity, Revocation, Session, mark_closed, reschedule
 from recorder_project.paging import dump_cursor, load_cursor
 from recorder_project.problems import Problem, not_found
 from recordings.export import export_page
-from recordings.models import Conflict, Work, days_from_now, now, stamp
+from recordings.models import Conflict, Work, days_from_now, finish_work, now, stamp
 from recordings.services import erase, leave_to_sweep, open_account, pauses
 
 log = logging.getLogger(__name__)
@@ -115,7 +116,8 @@ def describe_fully(session: Session) -> dict[str, Any]:
 
 def rename(session: Session, name: str) -> dict[str, Any]:
     if account := Account.of(session.id):
-        account.rename(name)
+        with suppress(Conflict):  # closed meanwhile: describe() says so
+            account.rename(name)
     return describe(session)
 
 
@@ -183,19 +185,16 @@ def finish_closing(user_id: str, until: float) -> bool:
 
 def expire_guest(account: Account) -> bool:
     """Close a guest's account 30 days after its last sign of life. Returns whether it is closed now."""
-    if not account.is_guest:
-        Work.of("account", account.id, due_at="").delete()
-        return False
     seen = Session.all_of(account.id)
     until = max((guest_until(session.last_seen_at) for session in seen), default="")
-    if until > now():
-        Work.of("account", account.id, due_at=until).save()
-        return False
     try:
-        mark_closed(account, unseen=seen)
-    except Conflict:
-        return False
-    return True
+        if account.is_guest and until <= now():
+            mark_closed(account, unseen=seen)
+            return True
+        reschedule(account, until if account.is_guest else None)
+    except Conflict:  # closed, seen or linked meanwhile
+        pass
+    return False
 
 
 def finish_revoking(user_id: str, until: float) -> bool:

@@ -482,6 +482,14 @@ def close_ledger(write: TransactWrite, user_id: str) -> None:
     write.update(Ledger(user_id), [Ledger.closed.set(True)], condition=Ledger.last_version.exists())
 
 
+def finish_work(work: Work) -> None:
+    """Take a work row out. Raises Conflict where it has been renewed, or is gone."""
+    write = transaction()
+    as_read: Any = Work.created_at == work.created_at
+    write.delete(work, as_read)
+    commit(write)
+
+
 def erase_rows(user_id: str, until: float) -> bool:
     """Delete a closed account's recordings and changes, the ledger last. Returns whether it got that far in time."""
     rows = iter(Change.query(user_id, Change.version >= 1, consistent_read=True))

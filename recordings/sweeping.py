@@ -4,10 +4,11 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
 from recorder_project.problems import Problem
 from recordings.completion import complete, give_up, verify
-from recordings.models import SHARDS, Recording, Work, now
+from recordings.models import SHARDS, Conflict, Recording, Work, finish_work, now
 from recordings.services import continue_emptying, finish_purge, purge
 
 log = logging.getLogger(__name__)
@@ -57,15 +58,15 @@ def foresee(id: str, user_id: str, moment: str) -> str:
 def settle_one(id: str, user_id: str, moment: str, until: float) -> str:
     """Do what one due row waits for. Returns what became of it."""
     kind, _, rest = id.partition(":")
-    if rest:
-        return do_work(kind, user_id, until)
-    row = Recording.find(id, user_id)
-    if row is None or not row.due_at or row.due_at > moment:
-        return "changed"  # meanwhile, or the index is behind its table
     try:
+        if rest:
+            return do_work(kind, user_id, until)
+        row = Recording.find(id, user_id)
+        if row is None or not row.due_at or row.due_at > moment:
+            return "changed"  # meanwhile, or the index is behind its table
         return settle_recording(row, moment)
     except Problem as problem:
-        if problem.status_code != 404:
+        if problem.status_code not in (401, 404):  # its account was closed, or it was purged
             raise
         return "changed"
 
@@ -111,5 +112,6 @@ def do_work(kind: str, user_id: str, until: float) -> str:
         return "closed" if WORK[kind](user_id, until) else "waiting"
     if not continue_emptying(user_id, work.created_at, until=until):
         return "postponed"
-    work.delete(Work.created_at == work.created_at)  # a newer order to empty it stays
+    with suppress(Conflict):  # a newer order to empty it stays
+        finish_work(work)
     return "emptied"

@@ -1,0 +1,190 @@
+"""Closing an account, while its owner's other calls and the sweep are under way: in every order, nothing is left.
+
+Stepped from AWS call to AWS call like tests/recordings/test_schedules.py; `make soak` begins in more states, and lets
+both crash at each place.
+"""
+
+import itertools
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from recordings import models, storage, sweeping, uploads
+from tests.client import Client, declare, sha256
+from tests.recordings.stepping import History, Machine, Operation, Outcome, World, checksum
+
+CONTENT = b"what was said"
+EXPIRED = 31  # days after which a guest who was not seen again goes
+MACHINE = Machine()  # its memory serves all tests of a process
+ALICE = Client()  # signed up by the fixture, with the same key in every test
+
+
+@pytest.fixture(autouse=True)
+def machine(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    logging.disable()
+    with MACHINE.running():
+        sign_up(MACHINE)
+        ids = (recording_id(), f"trash:{ALICE.user_id}", f"account:{ALICE.user_id}")
+        monkeypatch.setattr(sweeping, "SHARDS", sorted({models.due_shard(id) for id in ids}))
+        yield MACHINE
+    logging.disable(logging.NOTSET)
+
+
+def recording_id() -> str:
+    return uploads.id_of(ALICE.user_id, sha256(CONTENT))
+
+
+def call(method: str, path: str, body: Any = None, **headers: str) -> tuple[int, str]:
+    answer = ALICE.call(method, path, body, **headers)
+    return answer.status, str(answer.code)
+
+
+def sweep() -> tuple[int, str]:
+    outcomes = sweeping.sweep()
+    return 500 if outcomes["failed"] else 200, str(dict(outcomes))
+
+
+ACTS: dict[str, Callable[[], tuple[int, str]]] = {
+    "close": lambda: call("DELETE", "accounts/me/"),
+    "sweep": sweep,
+    "rename": lambda: call("PATCH", "accounts/me/", {"name": "Alice"}),
+    "create": lambda: call("POST", "recordings/", declare(CONTENT)),
+    "complete": lambda: call("POST", f"recordings/{recording_id()}/complete/"),
+    "small upload": lambda: call("PUT", "recordings/upload/Talk.wav/", CONTENT, content_type="audio/wav"),
+    "purge": lambda: call("DELETE", f"recordings/{recording_id()}/?permanent=true"),
+    "empty trash": lambda: call("DELETE", "recordings/?shelf=trash"),
+    "log out": lambda: call("POST", "accounts/logout/"),
+}
+
+
+def sign_up(machine: Machine) -> World:
+    def act() -> tuple[int, str]:
+        answer = Client().post("accounts/login/", {"provider": "guest"})
+        assert answer.status == 201, answer
+        ALICE.auth_key, ALICE.user_id = answer.json["auth_key"], answer.json["user_id"]
+        return answer.status, ""
+
+    return machine.meddle(Operation("given sign-up", act), machine.read(), lambda at, call, step: step())[1]
+
+
+def put() -> None:
+    row = models.Recording.find(recording_id(), ALICE.user_id)
+    assert row
+    storage._client().put_object(
+        Bucket=settings.RECORDINGS_BUCKET,
+        Key=row.key,
+        Body=CONTENT,
+        ChecksumSHA256=checksum(CONTENT),
+        ChecksumAlgorithm="SHA256",
+    )
+
+
+def worlds(machine: Machine) -> dict[str, World]:
+    new = sign_up(machine)
+    uploading = machine.run(new, "given create", ACTS["create"])
+    arrived = machine.run(uploading, "given bytes", put)
+    ready = machine.run(arrived, "given complete", ACTS["complete"])
+    trashed = machine.run(ready, "given trash", lambda: call("DELETE", f"recordings/{recording_id()}/"))
+    return {
+        "new": new,
+        "arrived": arrived,
+        "ready": ready,
+        "trashed": trashed,
+        "seen later": machine.run(ready, "given visit", lambda: call("GET", "accounts/me/"), day=20),
+        "closed just now": crashed(machine, ready),
+    }
+
+
+def crashed(machine: Machine, world: World) -> World:
+    """What a closing leaves that ends right after its first transaction."""
+    operation = Operation("given close", ACTS["close"])
+    history: History = ()
+    while not isinstance(call := machine.next(operation, history), Outcome):
+        reply, world = machine.step(world, call)
+        history = (*history, reply)
+        if call.action == "TransactWriteItems":
+            return world
+    raise AssertionError
+
+
+class Explorer:
+    """Visits every place that two operations can come to, and lets the sweep finish from there."""
+
+    def __init__(self, machine: Machine, *operations: Operation, crashes: bool) -> None:
+        self.machine, self.operations, self.crashes = machine, operations, crashes
+        self.schedules: dict[tuple[World, tuple[History, ...]], int] = {}
+        self.path: list[str] = []
+
+    def explore(self, world: World) -> int:
+        try:
+            return self.visit(world, tuple(() for _ in self.operations))
+        except AssertionError as error:
+            raise AssertionError("\n".join([str(error), *self.path])) from error
+
+    def visit(self, world: World, histories: tuple[History, ...]) -> int:
+        place = world, histories
+        if place in self.schedules:
+            return self.schedules[place]
+        calls = [self.machine.next(*each) for each in zip(self.operations, histories, strict=True)]
+        ended = all(isinstance(call, Outcome) for call in calls)
+        if ended or self.crashes:
+            self.check_end(world)
+        total = int(ended)
+        for number, call in enumerate(calls):
+            if isinstance(call, Outcome):
+                assert call.status < 500, f"{self.operations[number]} ends in {call}"
+                continue
+            reply, after = self.machine.step(world, call)
+            self.path.append(f"{'    ' * number}{self.operations[number]}: {call} {reply}")
+            total += self.visit(after, (*histories[:number], (*histories[number], reply), *histories[number + 1 :]))
+            self.path.pop()
+        self.schedules[place] = total
+        return total
+
+    def check_end(self, world: World) -> None:
+        """An hour's sweep leaves nothing of a closed account, and all of another."""
+        day = max(operation.day for operation in self.operations)
+        outcome, swept = self.machine.finish(Operation("last sweep", sweep, day), world)
+        assert outcome.status == 200, outcome
+        if is_closed(world) or is_closed(swept):
+            left = [row for name in swept.tables for row in swept.rows(name) if ALICE.user_id in str(row)]
+            assert (left, list(swept.versions)) == ([], []), "a closed account left something"
+        else:
+            work = [row["id"] for row in swept.rows(settings.RECORDINGS_TABLE)]
+            assert f"account:{ALICE.user_id}" in work, "an abandoned guest would stay for ever"
+
+
+def is_closed(world: World) -> bool:
+    accounts = [row for row in world.rows(settings.USERS_TABLE) if row["auth_key"] == "account"]
+    return not accounts or "closed_at" in accounts[0]
+
+
+@pytest.mark.parametrize("other", ACTS)
+def test_closing_beside(machine: Machine, other: str) -> None:
+    explore(machine, "close", other, starts=("ready", "closed just now"), days=(0,))
+
+
+@pytest.mark.parametrize("other", [name for name in ACTS if name != "sweep"])
+def test_a_guest_expires_beside(machine: Machine, other: str) -> None:
+    explore(machine, "sweep", other, starts=("ready", "seen later"), days=(EXPIRED,))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("one", "two"), list(itertools.product(["close", "sweep"], ACTS)))
+def test_closing_that_crashes(machine: Machine, one: str, two: str) -> None:
+    crashes = "small upload" not in (one, two)  # only the event of its object would take that away
+    explore(machine, one, two, starts=tuple(worlds(machine)), days=(0, EXPIRED), crashes=crashes)
+
+
+def explore(
+    machine: Machine, *names: str, starts: tuple[str, ...], days: tuple[int, ...], crashes: bool = False
+) -> None:
+    found = worlds(machine)
+    for start, day in itertools.product(starts, days):
+        operations = [Operation(f"{number} {name}", ACTS[name], day) for number, name in enumerate(names, 1)]
+        explorer = Explorer(machine, *operations, crashes=crashes)
+        explorer.path.append(f"{' and '.join(names)} on {start}, day {day}:")
+        explorer.explore(found[start])

@@ -1,0 +1,181 @@
+"""AWS fails, loses an answer, or the process dies, at each call of each operation; then somebody tries again.
+
+Each operation is stepped as in test_schedules.py, from each state in which it has something to do. A failure must come
+out as a 503 with Retry-After, or not at all; a retry must end where an undisturbed call ends; after a crash the sweep
+must find the way too.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
+from django.conf import settings
+from urllib3.exceptions import ProtocolError
+
+from tests.recordings.stepping import Call, History, Machine, Operation, Outcome, Reply, World
+from tests.recordings.test_schedules import ACTS, OVERDUE, Books, hear, machine, starts, sweep
+
+__all__ = ["machine"]  # the fixture
+URL = {"endpoint_url": "https://aws.test"}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What an operation gets instead of an answer. `done`: AWS has done what it was asked."""
+
+    name: str
+    replies: Callable[[Call], Reply | None]  # None where such a call can't fail like this
+    done: bool
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def refused(call: Call, code: str, status: int, **more: Any) -> Reply:
+    response: Any = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}, **more}
+    return Reply(None, ClientError(response, call.action))
+
+
+def of_dynamo(call: Call) -> bool:
+    return call.client.meta.service_model.service_name == "dynamodb"
+
+
+def overloaded(call: Call) -> Reply:
+    return refused(call, *(("ThrottlingException", 400) if of_dynamo(call) else ("SlowDown", 503)))
+
+
+def broken(call: Call) -> Reply:
+    return refused(call, *(("InternalServerError", 500) if of_dynamo(call) else ("InternalError", 500)))
+
+
+def contended(call: Call) -> Reply | None:
+    """As DynamoDB says it of a transaction that met another, and S3 of one write that met another."""
+    if call.action == "TransactWriteItems":
+        reasons = [{"Code": "None"}, {"Code": "TransactionConflict"}]
+        return refused(call, "TransactionCanceledException", 400, CancellationReasons=reasons)
+    return None if of_dynamo(call) else refused(call, "OperationAborted", 409)
+
+
+class CutOff:
+    """A body that ends in the middle."""
+
+    def read(self, *_: Any) -> bytes:
+        raise ProtocolError("Connection broken")
+
+
+def cut_off(call: Call) -> Reply | None:
+    return Reply({"Body": CutOff()}) if call.action == "GetObject" else None
+
+
+FAULTS = [
+    Fault("unreachable", lambda call: Reply(None, ConnectTimeoutError(**URL)), done=False),
+    Fault("answer lost", lambda call: Reply(None, ReadTimeoutError(**URL)), done=True),
+    Fault("overloaded", overloaded, done=False),
+    Fault("broken", broken, done=False),
+    Fault("broken afterwards", broken, done=True),
+    Fault("contended", contended, done=False),
+    Fault("cut off", cut_off, done=False),
+]
+
+
+def calls_of(machine: Machine, operation: Operation, world: World) -> int:
+    calls: list[Call] = []
+
+    def give(at: int, call: Call, step: Callable[[], Reply]) -> Reply:
+        calls.append(call)
+        return step()
+
+    machine.meddle(operation, world, give)
+    return len(calls)
+
+
+def disturbed(
+    machine: Machine, operation: Operation, world: World, number: int, fault: Fault
+) -> tuple[Outcome, World]:
+    """Run an operation to its end, with this fault at one call."""
+
+    def give(at: int, call: Call, step: Callable[[], Reply]) -> Reply:
+        failure = fault.replies(call) if at == number else None
+        if not failure or fault.done:
+            reply = step()
+        return failure or reply
+
+    return machine.meddle(operation, world, give)
+
+
+def resent(machine: Machine, operation: Operation, world: World, number: int) -> tuple[Outcome, World]:
+    """The answer of one call is lost, and botocore sends it again by itself."""
+
+    def give(at: int, call: Call, step: Callable[[], Reply]) -> Reply:
+        if at == number:
+            step()
+        return step()
+
+    return machine.meddle(operation, world, give)
+
+
+def died(machine: Machine, operation: Operation, world: World, number: int) -> World:
+    """The process ends after one call."""
+    history: History = ()
+    for _ in range(number + 1):
+        call = machine.next(operation, history)
+        assert isinstance(call, Call)
+        reply, world = machine.step(world, call)
+        history = (*history, reply)
+    return world
+
+
+def shape(world: World) -> dict[str, Any]:
+    """What is stored, without what may differ between one try and two: keys, versions, tombstones."""
+    books = Books(world)
+    books.check()
+    books.check_objects()
+    own = ("status", "size", "name", "trashed_at", "verified_at", "shelf", "due_at")
+    return {
+        "rows": [{name: row.get(name) for name in own} for row in books.rows],
+        "used": books.ledger["used_bytes"],
+        "objects": sorted(books.objects.values()),
+        "work": [row["id"] for row in world.rows(settings.RECORDINGS_TABLE) if ":" in row["id"]],
+    }
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_every_call_fails_once(machine: Machine, name: str) -> None:
+    tried = 0
+    for start, world in starts(machine).items():
+        operation = Operation(f"1 {name}", ACTS[name], OVERDUE if name == "sweep" else 0)
+        again = Operation(f"2 {name}", operation.act, operation.day)
+        expected, undisturbed = machine.finish(operation, world)
+        for at in range(calls_of(machine, operation, world)):
+            ways = [(fault.name, disturbed(machine, operation, world, at, fault)) for fault in FAULTS]
+            ways.append(("sent twice", resent(machine, operation, world, at)))
+            for way, (outcome, after) in ways:
+                what = f"{name} on {start}, call {at} {way}: {outcome}"
+                Books(after).check()
+                failed = name == "sweep" and "failed" in outcome.what  # it says so, and goes on
+                assert outcome.status < 500 or outcome == Outcome(503, "unavailable") or failed, what
+                check_end(machine, again, after, expected, undisturbed, what)
+                tried += 1
+            crash = died(machine, operation, world, at)
+            check_end(machine, again, crash, expected, undisturbed, f"{name} on {start} died after call {at}")
+    assert tried
+
+
+def check_end(
+    machine: Machine, again: Operation, after: World, expected: Outcome, undisturbed: World, what: str
+) -> None:
+    """The retry ends well, where the first try would have ended, or the sweep and the events bring it there."""
+    retried, end = machine.finish(again, after)
+    assert retried.status < 500, f"{what}, retried: {retried}"
+    for name, act in (("event", hear), ("sweep", sweep)):
+        end = finish(machine, Operation(f"3 {name}", act), end)
+        undisturbed = finish(machine, Operation(f"3 {name}", act), undisturbed)
+    assert shape(end) == shape(undisturbed), what
+
+
+def finish(machine: Machine, operation: Operation, world: World) -> World:
+    outcome, world = machine.finish(operation, world)
+    assert outcome.status < 400, outcome
+    return world
