@@ -1,0 +1,107 @@
+"""Signing in at a certified OpenID provider, in a real browser: the web login from the first click to the last."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import ROOT, Server, free_addresses, wait
+from tests.oidc.peer import CLIENTS, SECRET, Provider, running
+from tests.signer import jwks
+
+
+@pytest.fixture(scope="module")
+def recorder(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Provider]]:
+    """One more Recorder on the same peers, which offers the provider as `corp`."""
+    url, _ = free_addresses()
+    clients = [{**CLIENTS[0], "redirect_uris": [f"{url}/login/corp/callback/"]}, *CLIENTS[1:]]
+    log = tmp_path_factory.mktemp("signin") / "log"
+    with running(jwks(("RS256", "one"), ("ES256", "two"), private=True), clients) as provider:
+        environ = server.environ | {
+            "PUBLIC_URL": url,
+            "OIDC_CORP_ISSUER": provider.issuer,
+            "OIDC_CORP_CLIENT_IDS": "web,phone",
+            "OIDC_CORP_CLIENT_SECRET": SECRET,
+        }
+        command = [sys.executable, "manage.py", "runserver", "--noreload", url.removeprefix("http://")]
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=output, stderr=output)
+            try:
+                wait(process, f"{url}/health/", log)
+                yield replace(server, url=url, process=process), provider
+            finally:
+                process.terminate()
+                process.wait(20)
+        check_log(log)
+
+
+def check_log(log: Path) -> None:
+    """The server of this test logs its requests: none of them with the code that came with it."""
+    said = log.read_text()
+    assert "/login/corp/callback/" in said
+    assert "code=" not in said
+    assert "eyJ" not in said
+
+
+def sign_in(page: Page, person: str) -> None:
+    """On the provider's own pages: who one is, and that Recorder may know."""
+    page.get_by_placeholder("Enter any login").fill(person)
+    page.get_by_placeholder("and password").fill("any")
+    page.get_by_role("button", name="Sign-in").click()
+    page.get_by_role("button", name="Continue").click()
+
+
+def test_sign_in_look_around_and_sign_out(recorder: tuple[Server, Provider], page: Page) -> None:
+    server, provider = recorder
+    page.goto(f"{server.url}/api/v1/accounts/me/")
+    page.get_by_role("link", name="Sign in").click()
+    page.get_by_role("link", name="Continue with Corp").click()
+    expect(page).to_have_url(re.compile(re.escape(provider.issuer)))
+    sign_in(page, "alice")
+
+    expect(page).to_have_url(f"{server.url}/api/v1/accounts/me/")  # where one came from
+    expect(page.locator(".response-info")).to_contain_text("Person alice")
+    (key,) = (cookie for cookie in page.context.cookies() if cookie["name"] == "recorder")
+    assert (key["httpOnly"], key["sameSite"]) == (True, "Lax")
+    assert [cookie["name"] for cookie in page.context.cookies() if "login" in cookie["name"]] == []
+
+    page.goto(server.url)
+    expect(page.locator("main")).to_contain_text("You are signed in")
+    page.goto(f"{server.url}/api/v1/accounts/identities/")
+    expect(page.locator(".response-info")).to_contain_text("alice@example.com")
+
+    page.get_by_role("button", name="Sign out").click()
+    expect(page).to_have_url(f"{server.url}/")
+    page.goto(f"{server.url}/api/v1/accounts/me/")
+    expect(page.locator(".response-info")).to_contain_text("401")
+    stale = page.context.request.get(
+        f"{server.url}/api/v1/accounts/me/", headers={"Authorization": f"Bearer {key['value']}"}
+    )
+    assert stale.status == 401
+
+
+def test_a_guest_links_a_login_and_stays_who_he_is(recorder: tuple[Server, Provider], page: Page) -> None:
+    server, _ = recorder
+    page.goto(f"{server.url}/login/")
+    page.get_by_role("button", name="Continue as a guest").click()
+    guest = page.locator("code").inner_text()
+    page.goto(f"{server.url}/login/")
+    page.get_by_role("button", name="Link Corp").click()
+    sign_in(page, "bob")
+    expect(page).to_have_url(f"{server.url}/")
+    expect(page.locator("code")).to_have_text(guest)
+    page.goto(f"{server.url}/api/v1/accounts/me/")
+    expect(page.locator(".response-info")).to_contain_text('"is_guest": false')
+
+
+def test_one_who_says_no_is_told_so(recorder: tuple[Server, Provider], page: Page) -> None:
+    server, provider = recorder
+    page.goto(f"{server.url}/login/corp/")
+    page.get_by_role("link", name="[ Cancel ]").click()
+    expect(page.get_by_role("alert")).to_contain_text("Nothing came of signing in")
+    assert provider.issuer not in page.url
