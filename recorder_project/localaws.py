@@ -29,6 +29,8 @@ from django.core.management.commands.runserver import Command as RunServer
 from django.core.management.commands.runserver import naiveip_re
 from django.utils.autoreload import DJANGO_AUTORELOAD_ENV
 
+from recorder_project import localevents
+
 App = Callable[[Any, Any, Any], Awaitable[None]]  # ASGI
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -41,6 +43,8 @@ def runserver(argv: list[str]) -> None:
     os.environ.setdefault("LOCAL", "true")
     if os.environ.get(DJANGO_AUTORELOAD_ENV):  # the server itself, (re)started by the process that holds the AWS
         threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+        if settings.AWS_ENDPOINT_URL == settings.EMBEDDED_AWS:
+            threading.Thread(target=localevents.listen, daemon=True).start()
         execute_from_command_line(argv)
         return
     host, port = _address(argv)
@@ -63,6 +67,8 @@ def runserver(argv: list[str]) -> None:
                 f"Its data:   {directory}, saved at Ctrl-C. A crash loses what came since the start.\n",
                 flush=True,
             )
+            if "--noreload" in argv:  # this process is the server
+                threading.Thread(target=localevents.listen, daemon=True).start()
             execute_from_command_line(argv)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -109,6 +115,7 @@ def _embedded(directory: Path) -> Iterator[None]:
             _wait(lambda: _answers(aws, bind.netloc), STARTS_WITHIN, f"The embedded AWS does not answer; see {log}.")
             django.setup()
             call_command("create_tables")
+            localevents.wire()
             if any(line in log.read_text() for line in LOST):
                 aws.kill()  # SIGTERM would write the empty tables it began with over the old ones
                 aws.wait()
@@ -126,7 +133,7 @@ def _start(directory: Path, log: Path, lock: IO[str]) -> "subprocess.Popen[bytes
         "PATH": os.environ.get("PATH", os.defpath),
         "TMPDIR": str(directory),
         "GATEWAY_PORT": str(bind.port),
-        "SERVICES": "dynamodb,s3",
+        "SERVICES": "dynamodb,s3,sqs",
         "PERSIST_STATE": "1",
         "STATE_DIR": str(directory / "state"),
         "S3_PERSIST": "1",
