@@ -98,11 +98,24 @@ def received(user_id: str, key: str, upload_id: str) -> list[dict[str, Any]]:
     row = meant(user_id, key, upload_id)
     parts = None if is_over(row) else storage.list_parts(key, upload_id)
     if parts is not None:
-        return [{"PartNumber": part.number, "ETag": part.etag, "Size": part.size} for part in parts]
+        whole = whole_parts(row.size, parts)
+        return [{"PartNumber": part.number, "ETag": part.etag, "Size": part.size} for part in whole]
     if not is_over(row) and not storage.stat(key):
         raise lost()
     most = -(-row.size // LEAST_PART)
     return [{"PartNumber": number, "ETag": '"over"', "Size": LEAST_PART} for number in range(1, most + 1)]
+
+
+def whole_parts(size: int, parts: list[storage.Part]) -> list[storage.Part]:
+    """The parts as long as the longest, and the rest at the end. Uppy takes each that is listed for sent: one that was
+    cut off (not every store counts the bytes), or is left from another part size, has to be sent again.
+    """
+    length = max((part.size for part in parts), default=0)
+    if length < min(size, LEAST_PART):
+        return []
+    last = -(-size // length)
+    rest = size - (last - 1) * length
+    return [part for part in parts if part.size == (rest if part.number == last else length) and part.number <= last]
 
 
 def sign(user_id: str, key: str, upload_id: str, numbers: Collection[int]) -> dict[int, str]:

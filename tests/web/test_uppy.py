@@ -229,6 +229,27 @@ def test_goes_on_where_it_was(alice: Client, uppy: Uppy) -> None:
     assert objects() == {upload["key"]: LARGE}
 
 
+@pytest.mark.parametrize(
+    ("lengths", "listed"),
+    [
+        ({1: PART, 2: 2**20}, [1]),
+        ({1: 2**20, 2: PART}, [2]),
+        ({1: PART, 3: 2**20}, [1, 3]),
+        ({2: 2**20}, []),
+        ({3: 2**20}, []),
+        ({1: PART, 2: PART + 1}, [2]),
+        ({1: PART, 2: PART, 3: PART}, [1, 2]),
+        ({1: PART, 2: PART, 3: 2**20, 4: PART, 5: 2**20}, [1, 2, 3]),
+        ({1: len(LARGE)}, [1]),
+    ],
+)
+def test_a_part_that_was_cut_off_is_sent_again(uppy: Uppy, lengths: dict[int, int], listed: list[int]) -> None:
+    upload = uppy.begin(LARGE).json
+    for number, length in lengths.items():
+        uppy.put(upload, number, LARGE[:length])
+    assert [part["PartNumber"] for part in uppy.received(upload).json] == listed
+
+
 def test_complete_again_is_as_good_as_once(alice: Client, uppy: Uppy) -> None:
     """The answer was lost: Uppy lists the parts again, finds nothing to send, and completes."""
     upload = uppy.begin(LARGE).json
