@@ -1,0 +1,73 @@
+# `make help` lists the targets. Each sets up what it needs: .venv here, the rest below .local/.
+# Written for GNU make 3.81 and newer, on Linux and macOS.
+
+PYTHON ?= python3
+PORT ?= 8000
+ENGINE ?= docker
+IMAGE ?= recorder
+
+PY := .venv/bin/python
+READY := .venv/ready
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format types imports schema schema-update integration browser walk soak bench image clean
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(READY) ## Run Recorder with an embedded AWS; PORT=8001 for another port
+	@$(PY) manage.py runserver $(PORT)
+
+test: $(READY) ## Run the unit tests
+	$(PY) -m pytest -n auto -m "not soak" --ignore=tests/integration --ignore=tests/browser tests
+
+lint: $(READY) ## Check style and formatting
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	.venv/bin/cfn-lint template.yaml
+
+format: $(READY) ## Put style and formatting right
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+types: $(READY) ## Check types
+	LOCAL=true $(PY) -m mypy .
+
+imports: $(READY) ## Check that imports run one way
+	.venv/bin/lint-imports
+
+schema: $(READY) ## Check that docs/openapi.yaml is what the code says
+	@mkdir -p .local
+	LOCAL=true $(PY) manage.py spectacular --validate --fail-on-warn --file .local/openapi.yaml
+	diff -u docs/openapi.yaml .local/openapi.yaml
+
+schema-update: $(READY) ## Write docs/openapi.yaml
+	LOCAL=true $(PY) manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
+
+integration: $(READY) ## Run the tests on DynamoDB Local and a strict S3; needs Java 17 and npm
+	$(PY) -m pytest -p tests.integration.environment -m "not soak" tests/integration
+
+browser: $(READY) ## Run the tests in a real browser, on the same peers; needs Chromium as well
+	$(PY) -m pytest -m browser tests/browser
+
+walk: $(READY) ## Do what Recorder is for against `make run`, with a restart in the middle
+	$(PY) -m tests.walk
+
+soak: $(READY) ## Run the tests that take minutes, on the same peers
+	$(PY) -m pytest -p tests.integration.environment -m soak tests/integration
+
+bench: $(READY) ## Measure each call beside the AWS calls that it makes, on the same peers
+	$(PY) -m benchmarks.run
+
+image: ## Build the image; ENGINE=podman or ENGINE=buildah where there is no Docker
+	$(ENGINE) build -t $(IMAGE) .
+
+clean: ## Remove what can be made again; the recordings in .local/aws stay
+	rm -rf .venv .local/peers .local/uppy .local/openapi.yaml staticfiles .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Recorder needs Python 3.11 or newer. Try: make PYTHON=python3.13 …")'
+	$(PYTHON) -m venv --clear .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
