@@ -6,6 +6,8 @@ On AWS template.yaml leads them to a Lambda function of their own; the same hand
 import json
 import logging
 import time
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import boto3
@@ -19,38 +21,43 @@ QUEUE = "recorder-events"
 BUSY = 60  # seconds that a message has for being handled, before it is handed out again
 
 
-def _client(service: Any) -> Any:
-    return boto3.session.Session().client(service, region_name=settings.AWS_REGION, endpoint_url=settings.EMBEDDED_AWS)
+@cache
+def _client(service: Any, endpoint: str) -> Any:
+    return boto3.session.Session().client(service, region_name=settings.AWS_REGION, endpoint_url=endpoint)
 
 
 def wire() -> None:
     """Lead the bucket's events into a queue. Safe to repeat; the bucket must be there."""
     attributes = {"VisibilityTimeout": str(BUSY), "MessageRetentionPeriod": "86400"}
-    sqs = _client("sqs")
+    sqs = _client("sqs", settings.EMBEDDED_AWS)
     url = sqs.create_queue(QueueName=QUEUE, Attributes=attributes)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     created = {"QueueConfigurations": [{"QueueArn": arn, "Events": ["s3:ObjectCreated:*"]}]}
-    _client("s3").put_bucket_notification_configuration(
+    _client("s3", settings.EMBEDDED_AWS).put_bucket_notification_configuration(
         Bucket=settings.RECORDINGS_BUCKET, NotificationConfiguration=created
     )
 
 
 def listen() -> None:
-    """Handle events until the process ends. One whose handling fails comes again after a while."""
+    """Handle events until the process ends."""
     while not apps.ready:  # the server's main thread sets Django up
         time.sleep(0.1)
     from recordings.handlers import handler  # only now: it needs the models
 
     while True:
         try:
-            sqs = _client("sqs")
-            url = sqs.get_queue_url(QueueName=QUEUE)["QueueUrl"]
-            while True:
-                got = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
-                for message in got.get("Messages", []):
-                    handler(json.loads(message["Body"]))
-                    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            take(handler)
         except (BotoCoreError, ClientError):
-            time.sleep(1)  # it is not up yet, or on its way down
+            time.sleep(1)  # the AWS is not up yet, or on its way down
         except Exception:
             log.exception("An event of the embedded AWS could not be handled; it comes again")
+
+
+def take(handler: Callable[[dict[str, Any]], object]) -> None:
+    """Wait a second for events and handle them. One whose handling fails comes again after a while."""
+    sqs = _client("sqs", settings.EMBEDDED_AWS)
+    url = sqs.get_queue_url(QueueName=QUEUE)["QueueUrl"]
+    got = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+    for message in got.get("Messages", []):
+        handler(json.loads(message["Body"]))
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
