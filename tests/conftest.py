@@ -1,5 +1,7 @@
 """moto under the whole app, and the people of the tests: Alice owns, Charlie is the stranger."""
 
+import logging
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +20,30 @@ def aws() -> Iterator[None]:
     with mock_aws():
         call_command("create_tables", verbosity=0)
         yield
+
+
+# An auth_key, a JWT, and the secrets that the tests of logins make up.
+SECRETS = re.compile(
+    r"[0-9a-f]{32}\.[\w-]{43}|eyJ[\w-]+\.[\w-]+|the-access-token|the-code|the-admin-key|-refresh-token|app secret"
+)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_secret_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Whatever a test does, no line of the log holds a key, a token or a code, in the form that the server writes."""
+    yield
+    (handler,) = (each for each in logging.getLogger().handlers if each.get_name() == "stderr")
+    for when in ("setup", "call"):
+        for record in caplog.get_records(when):
+            if record.name.partition(".")[0] in (
+                "accounts",
+                "recordings",
+                "recorder_project",
+                "web",
+                "django",
+                "urllib3",
+            ):
+                assert not SECRETS.search(handler.format(record))
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from django.core.management import call_command
 from pytest_django.fixtures import Settings
 
 from accounts import services
-from accounts.models import Identity, Revocation, finish_work
-from recordings.models import Work, days_from_now
+from accounts.models import Identity, Revocation
+from recordings.models import Work, days_from_now, finish_work
 from tests.accounts.conftest import client_of, id_token, login, switch_on
 from tests.client import Answer, Client, sign_up
 from tests.signer import claims, hashed, jwks, pem, private_key, sign
