@@ -11,6 +11,10 @@ from recordings.models import Ledger, Recording, change, days_from_now, now, sec
 from recordings.services import PROOF_DAYS, find, pauses, present, settle
 from recordings.uploads import LEAST_PART, MULTIPART, declare, length_of, part_count, restart
 
+# What was heard of other bytes says nothing of these.
+UNHEARD = dict.fromkeys(
+    ("tries", "playable", "duration", "codec", "sample_rate", "channels", "bit_rate", "waveform", "segments")
+)
 SMALL = 4 * 2**20  # bytes through the server: Lambda takes 6 MB a request, a third of which base64 eats
 
 
@@ -134,7 +138,7 @@ def assembled(row: Recording, ledger: Ledger) -> Recording:
 
 
 def due_at(row: Recording) -> str | None:
-    """When the sweep shall look for a proof. What is in the trash is due for that already."""
+    """When the sweep shall look for a proof, or listen. What is in the trash is due for that already."""
     return row.due_at if row.trashed_at else days_from_now(PROOF_DAYS)
 
 
@@ -144,9 +148,11 @@ def make_ready(row: Recording, ledger: Ledger, *, proven: bool) -> Recording:
     values: dict[str, Any] = {"status": "ready", "upload_id": None, "kept": None, "discarded": None, "any_parts": None}
     values["shelf"] = f"{row.user_id}#{'trash' if row.trashed_at else 'library'}"
     values["verified_at"] = now() if proven else None
-    values["due_at"] = (row.due_at if row.trashed_at else None) if proven else due_at(row)
+    values["due_at"] = due_at(row)
     if row.kept:
-        values["discarded"] = [row.kept]
+        values |= {"discarded": [row.kept], **UNHEARD}
+    elif row.playable is not None:  # a proof that came after all, of bytes that have been heard
+        values["due_at"] = row.due_at if row.trashed_at else None
     arrived, waited = row.status != "ready", seconds_since(row.updated_at)
     row = change(row, ledger, values)
     if arrived:
@@ -185,7 +191,7 @@ def verify(user_id: str, id: str) -> Recording:
 
 def keep_mismatch(row: Recording, ledger: Ledger) -> Recording:
     """The stored bytes are not the declared ones. The first such object stays; a second one in its place does not."""
-    rest = row.due_at if row.trashed_at else None
+    rest = due_at(row) if row.playable is None or row.trashed_at else None
     if not row.kept:
         return change(row, ledger, {"status": "mismatch", "due_at": rest})
     clear(row)

@@ -1,4 +1,4 @@
-"""What an S3 event leads to: the same completion as the app's own call, the proof, and no object without a row."""
+"""What an S3 event leads to: the same completion as the app's own call, the proof, then the sound; no stray object."""
 
 import logging
 import re
@@ -6,6 +6,7 @@ import re
 from recorder_project.problems import Problem
 from recordings import storage
 from recordings.completion import complete, verify
+from recordings.hearing import hear
 from recordings.models import Recording
 from recordings.services import finish_purge
 
@@ -39,7 +40,7 @@ def settle_object(row: Recording) -> str:
         row = complete(row.user_id, row.id)
     if not row.verified_at:
         row = verify(row.user_id, row.id)
-    return row.status
+    return hear(row).status
 
 
 def remove_orphan(key: str) -> str:

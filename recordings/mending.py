@@ -74,7 +74,7 @@ def wait_of(row: Recording) -> float | None:
         return settings.UPLOAD_DAYS
     if row.trashed_at:
         return settings.TRASH_DAYS
-    return PROOF_DAYS if row.kept or (row.status == "ready" and not row.verified_at) else None
+    return PROOF_DAYS if row.waits else None
 
 
 def fits(note: Change | None, row: Recording) -> bool:

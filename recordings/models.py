@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from pynamodb.attributes import (
     Attribute,
+    BinaryAttribute,
     BooleanAttribute,
     ListAttribute,
     NumberAttribute,
@@ -24,7 +25,7 @@ from pynamodb.attributes import (
 )
 from pynamodb.connection import Connection, TableConnection
 from pynamodb.constants import NUMBER
-from pynamodb.exceptions import TransactWriteError
+from pynamodb.exceptions import TransactWriteError, UpdateError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
@@ -176,7 +177,7 @@ class ByShelf(GlobalSecondaryIndex["Recording"]):  # type: ignore[no-untyped-cal
             [
                 *("name", "size", "sha256", "content_type", "created_at", "updated_at", "trashed_at", "status"),
                 *("verified_at", "version", "tags", "notes", "favorite"),
-                *("duration", "codec", "sample_rate", "channels", "bit_rate"),
+                *("playable", "duration", "codec", "sample_rate", "channels", "bit_rate"),
             ]
         )
 
@@ -224,11 +225,16 @@ class Recording(Table):
     kept = UnicodeAttribute(null=True)  # a mismatch's attempt, which stays until the one under way is verified
     # `leftover`s: attempts that are over, whose objects go before the next step of this recording.
     discarded: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, null=True)
+    # What hearing.py finds, all absent until then. A row that is not heard yet counts the tries.
+    tries = IntegerAttribute(null=True)
+    playable = BooleanAttribute(null=True)
     duration = NumberAttribute(null=True)
     codec = UnicodeAttribute(null=True)
     sample_rate = IntegerAttribute(null=True)
     channels = IntegerAttribute(null=True)
     bit_rate = IntegerAttribute(null=True)
+    waveform = BinaryAttribute(null=True, legacy_encoding=False)  # 800 peaks, each 0 to 255
+    segments = BinaryAttribute(null=True, legacy_encoding=False)  # where there is sound: see segments.py
     shelf = UnicodeAttribute(null=True)
     due_shard = UnicodeAttribute(null=True)
     due_at = UnicodeAttribute(null=True)
@@ -252,6 +258,17 @@ class Recording(Table):
     def awaits_bytes(self) -> bool:
         """Whether an attempt is under way."""
         return self.status == "uploading" or bool(self.kept)
+
+    @property
+    def unheard(self) -> bool:
+        """Whether its bytes are what they will be, and nobody knows yet what they sound like."""
+        settled = self.status == "mismatch" or (self.status == "ready" and bool(self.verified_at))
+        return settled and self.playable is None and not self.kept
+
+    @property
+    def waits(self) -> bool:
+        """Whether a recording that is here waits for its proof, for new bytes, or to be heard."""
+        return bool(self.kept) or (self.status == "ready" and not self.verified_at) or self.unheard
 
     @property
     def leftover(self) -> str:
@@ -421,6 +438,26 @@ def change(
     for name, value in values.items():
         setattr(row, name, value)
     return row
+
+
+def claim(row: Recording, tries: int, *, due_at: str) -> bool:
+    """Count the tries at hearing a recording, and let the sweep look again at `due_at` (what is in the trash stays due
+    for that). False where anything about it is not as it was read. Takes no version: no reader can see it.
+    """
+    actions: list[Action] = [Recording.tries.set(tries)]
+    if not row.trashed_at:
+        actions += [Recording.due_at.set(due_at), Recording.due_shard.set(due_shard(row.id))]
+    as_read = (Recording.attempt == row.attempt) & Recording.playable.does_not_exist()
+    for name in ("tries", "due_at", "trashed_at"):
+        attribute, value = getattr(Recording, name), getattr(row, name)
+        as_read &= attribute.does_not_exist() if value is None else attribute == value
+    try:
+        row.update(actions, condition=as_read)
+    except UpdateError as error:
+        if error.cause_response_code != "ConditionalCheckFailedException":
+            raise
+        return False
+    return True
 
 
 def _book(write: TransactWrite, ledger: Ledger, version: int, id: str, *, bytes: int, deleted: bool = False) -> None:

@@ -10,6 +10,7 @@ from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_fiel
 from rest_framework import serializers
 
 from recordings.models import Recording, stamp
+from recordings.segments import unpack
 
 SHA256 = r"^[0-9a-f]{64}\Z"
 CONTENT_TYPE = re.compile(
@@ -178,6 +179,9 @@ class RecordingSerializer(serializers.Serializer[Recording]):
     verified_at = serializers.DateTimeField(
         allow_null=True, help_text="When the stored bytes were proven to have this SHA-256."
     )
+    playable = serializers.BooleanField(
+        allow_null=True, help_text="Whether there is sound in it. null until it has been listened to."
+    )
     duration = serializers.FloatField(allow_null=True, help_text="Seconds.")
     codec = serializers.CharField(allow_null=True)
     sample_rate = serializers.IntegerField(allow_null=True, help_text="Hertz.")
@@ -266,6 +270,24 @@ class PageSerializer(serializers.Serializer[dict[str, Any]]):
 class DownloadSerializer(serializers.Serializer[dict[str, Any]]):
     url = serializers.CharField()
     expires_at = serializers.DateTimeField()
+
+
+class WaveformSerializer(serializers.Serializer[dict[str, Any]]):
+    peaks = serializers.ListField(
+        child=serializers.IntegerField(min_value=0, max_value=255),
+        help_text="The loudest moment of each 800th of the recording; 255 is full scale.",
+    )
+    duration = serializers.FloatField(help_text="Seconds.")
+    segments = serializers.ListField(
+        child=serializers.ListField(child=serializers.FloatField(), min_length=2, max_length=2),
+        help_text="At most 2,000 stretches with sound, each [start, end] in seconds. Between them it is silent.",
+    )
+
+
+def waveform(row: Recording) -> dict[str, Any]:
+    """The heard recording's waveform."""
+    segments = [list(stretch) for stretch in unpack(row.segments or b"")]
+    return {"peaks": list(row.waveform), "duration": row.duration, "segments": segments}
 
 
 class TombstoneSerializer(serializers.Serializer[dict[str, Any]]):

@@ -31,7 +31,7 @@ T = TypeVar("T")
 ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 RETRY_SECONDS = 5.0
 SEARCH_READS = 2000
-PROOF_DAYS = 1 / 24  # how long S3's event has to bring a proof or an object, before the sweep looks for itself
+PROOF_DAYS = 1 / 24  # how long S3's event has to bring a proof, an object, or its sound, before the sweep looks itself
 
 
 def pauses(seconds: float = RETRY_SECONDS) -> Iterator[None]:
@@ -72,6 +72,15 @@ def find(user_id: str, id: str) -> Recording:
     """The account's recording, strongly consistent. Raises 404 alike for what is not there and not theirs."""
     row = Recording.find(id, user_id) if ID.fullmatch(id) else None
     return present(row)
+
+
+def find_heard(user_id: str, id: str) -> Recording:
+    """The account's recording with its waveform. Raises 404 where there is none, saying why to its owner."""
+    row = find(user_id, id)
+    if row.waveform is None:
+        detail = "It has not been listened to yet." if row.playable is None else "It has no waveform."
+        raise Problem(404, "no_waveform", detail)
+    return row
 
 
 def present(row: Recording | None) -> Recording:
@@ -175,8 +184,7 @@ def untrash(row: Recording, ledger: Ledger) -> Recording:
 
 def library(row: Recording) -> dict[str, Any]:
     """Values that put a recording where it can be seen; one that still waits for something stays due."""
-    waits = row.kept or (row.status == "ready" and not row.verified_at)
-    due_at = days_from_now(PROOF_DAYS) if waits else None
+    due_at = days_from_now(PROOF_DAYS) if row.waits else None
     return {"trashed_at": None, "shelf": f"{row.user_id}#library", "due_at": due_at}
 
 

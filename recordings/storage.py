@@ -7,6 +7,7 @@ cost 30 ms of cold start.
 import base64
 import datetime
 import hashlib
+import io
 import logging
 import math
 import time
@@ -23,7 +24,7 @@ from django.core.files.base import ContentFile
 from django.utils.http import content_disposition_header
 
 from recorder_project.logs import called
-from recorder_project.problems import Problem, unavailable
+from recorder_project.problems import Problem, not_found, unavailable
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -173,16 +174,83 @@ def digest(key: str, version_id: str = "") -> str | None:
     """The SHA-256 of the stored bytes, in hex, read in constant memory; None where there is no object."""
     which: Any = {"VersionId": version_id} if version_id else {}
     with _edge():
-        try:
-            content = _client().get_object(Bucket=settings.RECORDINGS_BUCKET, Key=key, **which)["Body"]
-        except ClientError as error:
-            if error.response["Error"].get("Code") in ABSENT:
-                return None
-            raise
+        answer = _get(key, **which)
+        if answer is None:
+            return None
         sha256 = hashlib.sha256()
-        for chunk in content.iter_chunks(CHUNK):
+        for chunk in answer["Body"].iter_chunks(CHUNK):
             sha256.update(chunk)
         return sha256.hexdigest()
+
+
+class Reader(io.RawIOBase):
+    """A stored object as a file that can be read anywhere, a block at a time. It holds `KEPT` blocks and no more."""
+
+    BLOCK, KEPT = 4 * 2**20, 4
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.size = 0
+        self.at = 0
+        self.blocks: dict[int, bytes] = {}
+        self.block(0)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self.at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.at, io.SEEK_END: self.size}[whence])
+        return self.at
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes, and no more than the block still holds; b"" at the end."""
+        if self.at >= self.size:
+            return b""
+        number, start = divmod(self.at, self.BLOCK)
+        block = self.block(number)
+        taken = block[start:] if size < 0 else block[start : start + size]
+        self.at += len(taken)
+        return taken
+
+    def block(self, number: int) -> bytes:
+        """One GetObject, unless it is at hand. Raises 404 where the object has gone."""
+        if number not in self.blocks:
+            first = number * self.BLOCK
+            with _edge():
+                answer = _get(self.key, Range=f"bytes={first}-{first + self.BLOCK - 1}")
+                if answer is None:
+                    raise not_found()
+                content: bytes = answer["Body"].read()
+            self.size = int(answer["ContentRange"].rpartition("/")[2])
+            while len(self.blocks) >= self.KEPT:
+                del self.blocks[next(iter(self.blocks))]
+            self.blocks[number] = content
+        return self.blocks[number]
+
+
+def open_object(key: str) -> Reader | None:
+    """The object as a file, or None where there is none. One GetObject for each 4 MiB that is read."""
+    try:
+        return Reader(key)
+    except Problem as problem:
+        if problem.status_code != 404:
+            raise
+        return None
+
+
+def _get(key: str, **options: Any) -> Any:
+    try:
+        return _client().get_object(Bucket=settings.RECORDINGS_BUCKET, Key=key, **options)
+    except ClientError as error:
+        if error.response["Error"].get("Code") in ABSENT:
+            return None
+        raise
 
 
 def delete(key: str) -> None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from recorder_project.problems import Problem
 from recordings.completion import complete, give_up, verify
+from recordings.hearing import SECONDS, hear
 from recordings.models import SHARDS, Conflict, Recording, Work, finish_work, now
 from recordings.services import continue_emptying, finish_purge, purge
 
@@ -64,14 +65,14 @@ def settle_one(id: str, user_id: str, moment: str, until: float) -> str:
         row = Recording.find(id, user_id)
         if row is None or not row.due_at or row.due_at > moment:
             return "changed"  # meanwhile, or the index is behind its table
-        return settle_recording(row, moment)
+        return settle_recording(row, moment, until)
     except Problem as problem:
         if problem.status_code not in (401, 404):  # its account was closed, or it was purged
             raise
         return "changed"
 
 
-def settle_recording(row: Recording, moment: str) -> str:
+def settle_recording(row: Recording, moment: str, until: float) -> str:
     if row.status == "purging":
         finish_purge(row.user_id, row.id)
         return "purged"
@@ -85,7 +86,15 @@ def settle_recording(row: Recording, moment: str) -> str:
     if row.status == "ready" and not row.verified_at:
         log.error("The object of recording %s of %s is missing", row.id, row.user_id)
         return "missing"
+    if row.unheard and row.due_at and row.due_at <= moment:
+        return "heard" if hear_in_time(row, until) else "postponed"
     return "verified" if row.verified_at else "mismatched"
+
+
+def hear_in_time(row: Recording, until: float) -> bool:
+    """Listen to what S3's event has not brought to an end, unless this sweep is about to end itself."""
+    seconds = min(SECONDS, until - time.monotonic())
+    return seconds > SECONDS / 10 and hear(row, seconds=seconds, again=True).playable is not None
 
 
 def is_due(row: Recording, moment: str) -> bool:

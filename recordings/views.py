@@ -170,6 +170,13 @@ class RecordingViewSet(ViewSet):
             return HttpResponseRedirect(url, headers=headers)
         return Response({"url": url, "expires_at": days_from_now(DOWNLOAD_SECONDS / 86400)}, headers=headers)
 
+    @extend_schema(parameters=[ID, IF_NONE_MATCH], responses=serializers.WaveformSerializer)
+    @action(detail=True)
+    def waveform(self, request: Request, id: str) -> Response:
+        """What it looks like, and where its silences are. 404 until it has been listened to, or without sound."""
+        row = services.find_heard(caller_id(request), id)
+        return conditional(request, serializers.waveform(row), etag("waveform", row.stored_key))
+
     @extend_schema(
         parameters=[
             OpenApiParameter("name", str, OpenApiParameter.PATH),

@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 AUDIO = ROOT / "tests" / "audio"
 STARTS_WITHIN = 600  # seconds; the first `make run` of a fresh clone installs everything
 STOPS_WITHIN = 60
-HEARD = {"duration", "codec", "sample_rate", "channels", "bit_rate", "version", "updated_at"}
+HEARD = {"playable", "duration", "codec", "sample_rate", "channels", "bit_rate", "version", "updated_at"}
 STRANGERS_CALLS: list[tuple[str, str, Any]] = [
     ("GET", "", None),
     ("PATCH", "", {"name": "mine now"}),

@@ -70,7 +70,7 @@ def test_the_event_alone_makes_it_ready(alice: Client) -> None:
     pending = upload(alice)
     assert tell(pending.key) == {"ready": 1}
     ready = kept(alice.user_id, pending.id)
-    assert (ready.status, ready.version, ready.due_at) == ("ready", 2, None)
+    assert (ready.status, ready.version, ready.due_at) == ("ready", 3, None)  # ready, then heard
     assert ready.verified_at
     check_books(alice.user_id)
 
@@ -83,7 +83,7 @@ def test_the_event_proves_what_came_in_parts(alice: Client) -> None:
     assert tell(pending.key) == {"ready": 1}
     ready = kept(alice.user_id, pending.id)
     assert ready.verified_at
-    assert (ready.due_at, ready.upload_id, ready.version) == (None, None, 3)
+    assert (ready.due_at, ready.upload_id, ready.version) == (None, None, 4)  # ready, proven, heard
     assert alice.get("recordings/changes/").json["changes"][-1]["verified_at"] == ready.verified_at
     assert downloaded(alice, ready.id) == LARGE
     check_books(alice.user_id)
@@ -126,10 +126,10 @@ def rows_only(alice: Client, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_at_the_same_instant_they_are_one_change(alice: Client) -> None:
     first, second = upload(alice), upload(alice, AUDIO * 2)
     with meanwhile("TransactWriteItems", lambda: tell(first.key)):
-        assert complete(alice, first)["version"] == 3
+        assert complete(alice, first)["version"] == 4
     with meanwhile("TransactWriteItems", lambda: complete(alice, second)):
         assert tell(second.key) == {"ready": 1}
-    assert kept(alice.user_id, second.id).version == 4
+    assert kept(alice.user_id, second.id).version == 6
     check_books(alice.user_id)
 
 
@@ -198,6 +198,7 @@ def test_an_old_attempts_event_touches_the_new_attempt_in_no_way(alice: Client) 
     first = kept(alice.user_id, alice.create(AUDIO, size=5).json["recording"]["id"])
     second = upload(alice)
     complete(alice, second)
+    tell(second.key)
     before = snapshot()
     assert tell(first.key) == {"gone": 1}
     assert snapshot() == before

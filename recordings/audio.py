@@ -1,0 +1,332 @@
+"""What a recording sounds like: its facts, a waveform and where there is sound, in one pass over the file.
+
+Only the event handler and the sweep load this: FFmpeg's libraries come with it. Files come from strangers, so FFmpeg
+may open nothing but the file it is given (a playlist could name others), as one of the formats below, and decodes
+sound alone. Memory stays the same however long a recording is.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Protocol
+
+import av
+import numpy as np
+from av import AudioFifo, AudioFrame, Packet
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.error import FFmpegError
+from numpy.typing import NDArray
+
+from recordings.segments import Stretch, pack
+
+PEAKS = 800
+MOST_STRETCHES = 2000
+FORMATS = "aac,ac3,aiff,amr,amrnb,amrwb,asf,au,avi,caf,eac3,flac,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,ogg,w64,wav"
+CODECS = (
+    "aac,aac_latm,ac3,adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,alac,amrnb,amrwb,eac3,flac,gsm,gsm_ms,mp1float,mp2,mp2float,"
+    "mp3,mp3float,opus,pcm_alaw,pcm_f32be,pcm_f32le,pcm_f64be,pcm_f64le,pcm_mulaw,pcm_s16be,pcm_s16le,pcm_s24be,"
+    "pcm_s24le,pcm_s32be,pcm_s32le,pcm_s8,pcm_u8,vorbis,wmav1,wmav2"
+)
+OPTIONS = {"format_whitelist": FORMATS, "codec_whitelist": CODECS, "protocol_whitelist": "none"}
+SHORTEST_GAP, LONGEST_GAP = 0.1, 600.0  # seconds; a timestamp that jumps further is damage and not a pause
+LONGEST_PADDING = 0.25  # seconds that encoders add at the end, which the container knows of
+
+# What counts as sound. Levels are decibels, 0 at full scale; lengths seconds.
+FRAME = 0.02
+FLOOR, ABOVE_NOISE, BELOW_LOUD = -60.0, 10.0, 25.0
+SHORTEST_SILENCE, SHORTEST_SOUND, MARGIN = 0.5, 0.06, 0.1
+
+
+class File(Protocol):
+    """What FFmpeg needs of a file."""
+
+    def read(self, size: int, /) -> bytes: ...
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+    def tell(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was found, named as the recording's attributes. All None where there is no sound to be had."""
+
+    playable: bool = False
+    duration: float | None = None
+    codec: str | None = None
+    sample_rate: int | None = None
+    channels: int | None = None
+    bit_rate: int | None = None
+    waveform: bytes | None = None  # 800 peaks, each 0 to 255
+    segments: bytes | None = None  # see segments.py
+
+
+class Envelope:
+    """The loudest sample of each short stretch of time: at first of 1.25 ms, twice as long whenever the room is full.
+
+    Four million stretches are 87 minutes at first, 12 hours at 10 ms, and always 8 MB.
+    """
+
+    ROOM = 2**22
+
+    def __init__(self, rate: int) -> None:
+        self.peaks: NDArray[np.uint16] = np.zeros(self.ROOM, np.uint16)
+        self.used = 0
+        self.step = max(1, rate // 800)  # samples
+        self.rate = rate
+        self.rest: NDArray[np.float32] = np.zeros(0, np.float32)
+        self.samples = 0
+
+    def add(self, loudness: NDArray[np.float32]) -> None:
+        """Take in samples of one channel, none of them below 0."""
+        self.samples += len(loudness)
+        joined = np.concatenate((self.rest, loudness)) if len(self.rest) else loudness
+        whole = len(joined) // self.step
+        while self.used + whole > self.ROOM:
+            self._halve()
+            whole = len(joined) // self.step
+        self._append(joined[: whole * self.step].reshape(whole, self.step).max(axis=1, initial=0))
+        self.rest = joined[whole * self.step :].copy()
+
+    def finish(self) -> NDArray[np.uint16]:
+        if len(self.rest) and self.used < self.ROOM:
+            self._append(self.rest.max(keepdims=True))
+            self.rest = self.rest[:0]
+        return self.peaks[: self.used]
+
+    def _append(self, peaks: NDArray[np.float32]) -> None:
+        self.peaks[self.used : self.used + len(peaks)] = np.rint(np.minimum(peaks, 1.0) * 65535)
+        self.used += len(peaks)
+
+    def _halve(self) -> None:
+        half = self.ROOM // 2
+        self.peaks[:half] = self.peaks.reshape(half, 2).max(axis=1)
+        self.used, self.step = (self.used + 1) // 2, self.step * 2
+        self.peaks[self.used :] = 0
+
+
+def read(file: File, *, seconds: float) -> Facts:
+    """The facts of an audio file, decoded from beginning to end.
+
+    What is damaged is read as far as it goes; `playable` is False where no sound comes of it. Raises TimeoutError
+    after `seconds`; whatever `file` raises passes through.
+    """
+    bounded = _Bounded(file, time.monotonic() + seconds)
+    with _open(bounded) as container:
+        stream = _audible(container)
+        return _decode(container, stream, bounded) if container and stream else Facts()
+
+
+def read_header(file: File, *, seconds: float) -> Facts:
+    """What the container says of itself, for a file that can't be decoded in time. Nothing is decoded to the end."""
+    with _open(_Bounded(file, time.monotonic() + seconds)) as container:
+        stream = _audible(container)
+        if container is None or stream is None:
+            return Facts()
+        context = stream.codec_context
+        return Facts(
+            playable=True,
+            duration=_rounded(_stated(stream) or (container.duration or 0) / av.time_base) or None,
+            codec=context.codec.canonical_name,
+            sample_rate=context.sample_rate or None,
+            channels=context.channels or None,
+            bit_rate=stream.bit_rate or container.bit_rate or None,
+        )
+
+
+class _Bounded:
+    """A file that can be read only until a moment. FFmpeg reads on and on in some damaged files."""
+
+    def __init__(self, file: File, until: float) -> None:
+        self.file, self.until = file, until
+        self.seek, self.tell = file.seek, file.tell
+
+    def check(self) -> None:
+        if time.monotonic() > self.until:
+            raise TimeoutError("Reading this file takes too long.")
+
+    def read(self, size: int) -> bytes:
+        self.check()
+        return self.file.read(size)
+
+
+@contextmanager
+def _open(file: _Bounded) -> Iterator[InputContainer | None]:
+    """The container in `file`, or None where FFmpeg finds none."""
+    try:
+        container = av.open(file, "r", options=OPTIONS, metadata_errors="replace", buffer_size=2**16)
+    except FFmpegError:
+        yield None
+        return
+    with container:
+        yield container
+
+
+def _audible(container: InputContainer | None) -> AudioStream | None:
+    """The first stream of sound that there is a decoder for."""
+    streams = container.streams.audio if container else ()
+    return next((stream for stream in streams if stream.codec_context), None)
+
+
+def _decode(container: InputContainer, stream: AudioStream, file: _Bounded) -> Facts:
+    sound = Sound(container, stream, file)
+    envelope = sound.envelope()
+    if envelope is None:
+        return Facts()
+    duration = envelope.samples / envelope.rate
+    stated = _stated(stream)
+    if stated and 0 < duration - stated < LONGEST_PADDING:
+        duration = stated
+    peaks = envelope.finish()
+    return Facts(
+        playable=True,
+        duration=_rounded(duration),
+        codec=stream.codec_context.codec.canonical_name,
+        sample_rate=envelope.rate,
+        channels=sound.channels,
+        bit_rate=round(sound.bytes * 8 / duration),
+        waveform=draw(peaks),
+        segments=pack(find_sound(peaks, envelope.step / envelope.rate, duration)),
+    )
+
+
+class Sound:
+    """The decoded sound of one stream, as far as it can be decoded."""
+
+    BLOCK = 2**16  # samples that are looked at together: FFmpeg's queue is faster than Python's
+
+    def __init__(self, container: InputContainer, stream: AudioStream, file: _Bounded) -> None:
+        self.container, self.stream, self.file = container, stream, file
+        self.bytes = self.channels = 0
+        stream.codec_context.thread_count = 1
+
+    def envelope(self) -> Envelope | None:
+        """All of it; None where nothing could be decoded."""
+        envelope: Envelope | None = None
+        start = 0.0
+        for block in self.blocks():
+            if envelope is None:
+                envelope, self.channels, start = Envelope(block.rate), len(block.layout.channels), block.time or 0.0
+            if block.time is not None:
+                gap = block.time - start - envelope.samples / envelope.rate
+                if SHORTEST_GAP < gap < LONGEST_GAP:
+                    envelope.add(np.zeros(round(gap * envelope.rate), np.float32))
+            envelope.add(_at_rate(_loudness(block), block.rate, envelope.rate))
+        return envelope
+
+    def blocks(self) -> Iterator[AudioFrame]:
+        """The frames, many joined into one where they follow each other and are alike."""
+        queue, kind, begun, end = AudioFifo(), None, None, None
+        for frame in self.frames():
+            moment = frame.time
+            gap = moment is not None and end is not None and moment - end > SHORTEST_GAP
+            alike = (frame.format.name, frame.rate, len(frame.layout.channels))
+            if queue.samples and (gap or alike != kind or queue.samples >= self.BLOCK):
+                yield self.taken(queue, begun)
+            if alike != kind:
+                queue, kind = AudioFifo(), alike
+            if not queue.samples:
+                begun = moment
+            frame.pts = None  # the queue would insist on steps without a flaw
+            queue.write(frame)
+            end = None if moment is None else moment + frame.samples / frame.rate
+        if queue.samples:
+            yield self.taken(queue, begun)
+
+    def taken(self, queue: AudioFifo, begun: float | None) -> AudioFrame:
+        frame = queue.read()
+        assert frame is not None  # noqa: S101 - for mypy; the queue is not empty
+        frame.time_base = Fraction(1, frame.rate)
+        frame.pts = None if begun is None else round(begun * frame.rate)
+        return frame
+
+    def frames(self) -> Iterator[AudioFrame]:
+        for packet in self.packets():
+            self.file.check()
+            self.bytes += packet.size
+            try:
+                frames = packet.decode()
+            except FFmpegError:
+                continue  # the next one may be whole
+            for frame in frames:
+                if isinstance(frame, AudioFrame) and frame.samples and frame.rate:
+                    yield frame
+
+    def packets(self) -> "Iterator[Packet[AudioStream]]":
+        """Up to the first one that the container can't find."""
+        with suppress(FFmpegError):
+            yield from self.container.demux(self.stream)
+
+
+def _stated(stream: AudioStream) -> float | None:
+    """How many seconds long the container says that it is."""
+    return float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
+
+
+def _rounded(seconds: float) -> float:
+    return round(seconds, 3)
+
+
+def _loudness(frame: AudioFrame) -> NDArray[np.float32]:
+    """For each sample the loudest of the channels, 1.0 at full scale. Summed up, channels could cancel out."""
+    samples: NDArray[Any] = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, len(frame.layout.channels)).T
+    if samples.dtype.kind == "f":
+        loudness = np.nan_to_num(np.abs(samples).max(axis=0), nan=0.0, posinf=1.0)
+    elif samples.dtype.kind == "u":
+        loudness = np.abs(samples.astype(np.float32) - 128).max(axis=0) / 128
+    else:
+        loudness = np.abs(samples.astype(np.float32)).max(axis=0) / -float(np.iinfo(samples.dtype).min)
+    narrow: NDArray[np.float32] = loudness.astype(np.float32, copy=False)
+    return narrow
+
+
+def _at_rate(loudness: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.float32]:
+    """The same, where the sample rate changes in the middle of a stream."""
+    if rate == wanted:
+        return loudness
+    count = max(1, round(len(loudness) * wanted / rate))
+    return loudness[np.arange(count) * len(loudness) // count]
+
+
+def draw(peaks: NDArray[np.uint16]) -> bytes:
+    """800 peaks of equal length, each 0 to 255 and rounded up: what is heard is seen."""
+    edges = np.arange(PEAKS) * len(peaks) // PEAKS
+    loudest = np.maximum.reduceat(peaks, edges)  # where there are fewer than 800, some stand twice
+    return bytes(((loudest.astype(np.uint32) * 255 + 65534) // 65535).astype(np.uint8))
+
+
+def find_sound(peaks: NDArray[np.uint16], step: float, duration: float) -> list[Stretch]:
+    """The stretches that are not silence, from `peaks` of `step` seconds each: at most 2,000, in order.
+
+    Silence is what lies near the recording's own noise and well below its loud parts, for half a second at least. In
+    doubt it is sound: a player that skips silence must never skip a word.
+    """
+    size = max(1, round(FRAME / step))
+    frame = size * step
+    whole = len(peaks) // size * size
+    levels = 20 * np.log10(np.maximum(peaks[:whole].reshape(-1, size).max(axis=1, initial=0), 1) / np.float32(65535))
+    if not len(levels):
+        levels = 20 * np.log10(np.maximum(peaks.max(keepdims=True), 1) / 65535)
+    noise, loud = np.percentile(levels, (10, 99.9))
+    threshold = max(FLOOR, min(noise + ABOVE_NOISE, loud - BELOW_LOUD))
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], levels > threshold, [False])).astype(np.int8)))
+    stretches = _merge(edges.reshape(-1, 2).astype(np.float64) * frame, SHORTEST_SILENCE)
+    stretches = stretches[stretches[:, 1] - stretches[:, 0] > SHORTEST_SOUND]
+    stretches = _merge(np.clip(stretches + np.array((-MARGIN, MARGIN)), 0, duration), 0.0)
+    if len(stretches) > MOST_STRETCHES:
+        gaps = stretches[1:, 0] - stretches[:-1, 1]
+        stretches = _merge(stretches, float(np.sort(gaps)[-MOST_STRETCHES]))
+    return [(float(start), float(end)) for start, end in stretches]
+
+
+def _merge(stretches: NDArray[np.float64], gap: float) -> NDArray[np.float64]:
+    """Make one of those that are no more than `gap` seconds apart."""
+    if not len(stretches):
+        return stretches
+    apart = stretches[1:, 0] - stretches[:-1, 1] > gap
+    starts = stretches[np.concatenate(([True], apart)), 0]
+    ends = stretches[np.concatenate((apart, [True])), 1]
+    return np.stack((starts, ends), axis=1)
