@@ -2,7 +2,6 @@
 
 import logging
 import time
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -115,9 +114,14 @@ def describe_fully(session: Session) -> dict[str, Any]:
 
 
 def rename(session: Session, name: str) -> dict[str, Any]:
-    if account := Account.of(session.id):
-        with suppress(Conflict):  # closed meanwhile: describe() says so
-            account.rename(name)
+    for _ in pauses():
+        account = Account.of(session.id)
+        if account and not account.closed_at:  # describe() says it otherwise
+            try:
+                account.rename(name)
+            except Conflict:
+                continue
+        break
     return describe(session)
 
 

@@ -82,7 +82,9 @@ class Dynamo(Connection):
         try:
             return super().dispatch(operation_name, operation_kwargs)
         except ClientError as error:
-            if error.response["Error"].get("Code") in PASSING:
+            answer: Any = error.__cause__ or error  # pynamodb leaves the status out
+            status = answer.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            if status >= 500 or status == 429 or error.response["Error"].get("Code") in PASSING:
                 raise unavailable() from error
             raise
         except BotoCoreError as error:

@@ -26,14 +26,15 @@ from tests.recordings.stepping import History, Machine, Operation, Outcome, Worl
 USER = "a" * 32
 CONTENT, WRONG = b"what was said", b"other bytes.."
 DECLARED = declare(CONTENT)
-ID = uploads.id_of(USER, sha256(CONTENT))
+ANOTHER = declare(b"another")
+ID, ANOTHERS = (uploads.id_of(USER, declared["sha256"]) for declared in (DECLARED, ANOTHER))
 OVERDUE = 100  # days
 MACHINE = Machine()  # its memory serves all tests of a process
 
 
 @pytest.fixture(autouse=True)
 def machine(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    monkeypatch.setattr(sweeping, "SHARDS", sorted({models.due_shard(id) for id in (ID, f"trash:{USER}")}))
+    monkeypatch.setattr(sweeping, "SHARDS", sorted({models.due_shard(id) for id in (ID, ANOTHERS, f"trash:{USER}")}))
     user: Any = SimpleNamespace(id=USER, is_authenticated=True)
     monkeypatch.setattr(AuthKeyAuthentication, "authenticate", lambda *_: (user, user))
     logging.disable()
@@ -64,6 +65,7 @@ def hear() -> tuple[int, str]:
 
 ACTS: dict[str, Callable[[], tuple[int, str]]] = {
     "create": lambda: call("POST", "", DECLARED),
+    "create another": lambda: call("POST", "", ANOTHER),
     "resize": lambda: call("POST", "", DECLARED | {"size": len(CONTENT) + 1}),
     "small upload": lambda: call("PUT", "upload/Talk.wav/", CONTENT, content_type="audio/wav"),
     "complete": lambda: call("POST", f"{ID}/complete/"),
