@@ -10,7 +10,7 @@ PY := .venv/bin/python
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format types imports schema schema-update integration browser walk soak bench image clean
+.PHONY: help run test lint format types imports schema schema-update integration browser walk soak bench image image-test local-lambda deploy clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,21 @@ bench: $(READY) ## Measure each call beside the AWS calls that it makes, on the 
 
 image: ## Build the image; ENGINE=podman or ENGINE=buildah where there is no Docker
 	$(ENGINE) build -t $(IMAGE) .
+
+image-test: $(READY) ## Test it behind a Runtime API, with gunicorn, and what is in it; needs what `integration` needs
+ifeq ($(ENGINE),buildah)
+	tests/image/bases.sh .local/image
+	BUILDAH_ISOLATION=chroot STORAGE_DRIVER=vfs buildah build --pull-never --layers -t $(IMAGE) .
+else
+	$(ENGINE) build -t $(IMAGE) .
+endif
+	ENGINE=$(ENGINE) IMAGE=$(IMAGE) $(PY) -m pytest -p tests.integration.environment tests/image
+
+local-lambda: $(READY) ## Run the handler behind Lambda's runtime client, while `make run` runs; PORT=9000
+	$(PY) -m tests.image.local $(if $(filter-out 8000,$(PORT)),$(PORT))
+
+deploy: ## Build, push and deploy to AWS: see docs/deploy.md; STACK, ARCH, TAG, PARAMETERS
+	@ENGINE=$(ENGINE) ./deploy.sh
 
 clean: ## Remove what can be made again; the recordings in .local/aws stay
 	rm -rf .venv .local/peers .local/uppy .local/openapi.yaml staticfiles .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -7,68 +7,13 @@ import pytest
 from django.conf import settings
 
 from accounts.models import Session
-from recordings import uploads
 from recordings.handlers import handler
 from recordings.models import Work
-from tests.client import Client, send, sha256, sign_up
+from tests.client import Client, send, sign_up
 from tests.deploy.conftest import REGION
 from tests.deploy.iam import Role, acting_as
+from tests.deploy.jobs import LARGE, close_account, main_job, put_parts
 from tests.state import LONG_AGO, failing, kept, make_due, row, traces, work
-
-MIB = 2**20
-LARGE = b"loud" * (16 * MIB // 4) + b"!"
-
-
-def put_parts(client: Client, id: str, content: bytes) -> None:
-    """Two parts, each where its URL says."""
-    size = uploads.part_size(len(content))
-    cut = [content[start : start + size] for start in range(0, len(content), size)]
-    wanted = [{"number": number, "sha256": sha256(part)} for number, part in enumerate(cut, 1)]
-    answer = client.post(f"recordings/{id}/parts/", {"parts": wanted})
-    assert answer.status == 200, answer
-    for url, part in zip(answer.json["parts"], cut, strict=True):
-        assert send(url, part).status_code == 200
-
-
-def main_job() -> Client:
-    """What people do, all of it through the API."""
-    alice = sign_up("Phone")
-    again = sign_up("Another")
-    assert alice.patch("accounts/me/", {"name": "Alice"}).status == 200
-    assert [each["device_name"] for each in alice.get("accounts/sessions/").json["results"]] == ["Phone"]
-    assert again.post("accounts/logout/").status == 204
-    assert alice.get("/health/?deep=1").status == 200
-
-    small = alice.upload(b"small" * 100)
-    assert small.status == 201, small
-    single = alice.record(b"single" * 100)
-    assert alice.create(b"gone" * 100).status == 201
-    large = alice.create(LARGE).json["recording"]["id"]
-    put_parts(alice, large, LARGE)
-    assert alice.create(LARGE).json["upload"]["received"] == [1, 2, 3]
-    assert alice.post(f"recordings/{large}/complete/").status == 200
-    other = alice.create(LARGE + b"?").json["recording"]["id"]
-    assert alice.post(f"recordings/{other}/complete/").code == "upload_incomplete"
-    assert alice.delete(f"recordings/{other}/").status == 204
-
-    assert len(alice.shelf()) == 3
-    assert alice.post("recordings/check/", {"sha256": [sha256(LARGE)]}).json["results"][0]["status"] == "ready"
-    assert len(alice.get("recordings/changes/").json["changes"]) >= 3
-    assert alice.get(f"recordings/{large}/download/").status == 302
-    assert alice.patch(f"recordings/{large}/", {"name": "Lecture"}).status == 200
-
-    for id in (single["id"], large):
-        assert alice.delete(f"recordings/{id}/").status == 204
-    assert alice.post(f"recordings/{single['id']}/restore/").status == 200
-    assert alice.delete("recordings/?shelf=trash").status == 202
-    assert alice.delete(f"recordings/{single['id']}/?permanent=true").status == 204
-    assert len(alice.shelf()) == 1
-    return alice
-
-
-def close_account(client: Client) -> None:
-    assert client.delete("accounts/me/").status == 202
-    assert traces(client.user_id) == []
 
 
 def event(client: Client, id: str, attempt: str = "") -> dict[str, Any]:

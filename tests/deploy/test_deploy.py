@@ -1,0 +1,71 @@
+"""deploy.sh, with stand-ins for aws and docker that write down how they were called."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+STAND_IN = """#!/bin/sh
+[ "$1" != login ] || cat >/dev/null
+echo "$(basename "$0") $*" >>"$CALLS"
+case "$*" in
+*get-caller-identity*) echo 123456789012 ;;
+*describe-repositories*) exit "${NO_REPOSITORY:-0}" ;;
+*get-login-password*) echo secret ;;
+esac
+"""
+
+
+@pytest.fixture(autouse=True)
+def aws() -> None:
+    """No stack: this is about the script."""
+
+
+def deploy(path: Path, **environ: str) -> list[str]:
+    """How it called the others. Their outputs are beside the point."""
+    bin = path / "bin"
+    bin.mkdir()
+    for name in ("aws", "docker", "podman"):
+        (bin / name).write_text(STAND_IN)
+        (bin / name).chmod(0o755)
+    calls = path / "calls"
+    start = {"PATH": f"{bin}:{os.environ['PATH']}", "CALLS": str(calls), "AWS_REGION": "ap-northeast-2", **environ}
+    subprocess.run([ROOT / "deploy.sh"], check=True, env=start, capture_output=True, cwd=path)
+    return calls.read_text().splitlines()
+
+
+def test_builds_pushes_and_deploys(tmp_path: Path) -> None:
+    calls = deploy(tmp_path, NO_REPOSITORY="1", PARAMETERS="AlarmEmail=me@example.org GuestLogin=true")
+    (build,) = [call for call in calls if call.startswith("docker build")]
+    (push,) = [call for call in calls if call.startswith("docker push")]
+    (deployed,) = [call for call in calls if "cloudformation deploy" in call]
+    image = push.split()[-1]
+    assert image.startswith("123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/recorder:")
+    assert build == f"docker build --platform linux/amd64 -t {image} ."
+    assert f"ImageUri={image} Architecture=x86_64" in deployed
+    assert deployed.endswith("AlarmEmail=me@example.org GuestLogin=true")
+    assert any("create-repository" in call and "IMMUTABLE" in call for call in calls)
+    assert calls.index(build) < calls.index(push) < calls.index(deployed)
+
+
+def test_an_earlier_image_is_deployed_and_nothing_built(tmp_path: Path) -> None:
+    calls = deploy(tmp_path, TAG="v1", STACK="mine", ARCH="arm64")
+    (deployed,) = [call for call in calls if "cloudformation deploy" in call]
+    assert "--stack-name mine" in deployed
+    assert "ImageUri=123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/mine:v1 Architecture=arm64" in deployed
+    assert not any(call.startswith("docker") for call in calls)
+
+
+def test_another_engine_and_no_repository_twice(tmp_path: Path) -> None:
+    calls = deploy(tmp_path, ENGINE="podman", ARCH="arm64")
+    assert any(call.startswith("podman build --platform linux/arm64") for call in calls)
+    assert not any("create-repository" in call for call in calls)
+
+
+def test_an_unknown_architecture_is_refused_before_anything_is_called(tmp_path: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        deploy(tmp_path, ARCH="mips")
+    assert b"x86_64 or arm64" in refused.value.stderr
+    assert not (tmp_path / "calls").exists()
