@@ -145,8 +145,8 @@ def call_mismatch(seen: Recording) -> None:
 
     def decide(row: Recording | None, ledger: Ledger) -> None:
         if row and row.attempt == seen.attempt and row.status == "ready":
-            due_at = row.due_at if row.trashed_at else None
-            change(row, ledger, {"status": "mismatch", "verified_at": None, "due_at": due_at})
+            row.status, row.verified_at = "mismatch", None
+            change(row, ledger, {"status": row.status, "verified_at": None} | misplaced(row))
 
     settle(seen.user_id, seen.id, decide)
 
@@ -189,7 +189,10 @@ def recover(item: Listed, user_id: str, id: str, attempt: str, sha256: str) -> N
         row = Recording(id, user_id, name="Recovered recording", size=item.size, sha256=sha256)
         row.content_type, row.recorded_at = content_type, stamp(item.moment)
         row.created_at = row.updated_at = row.verified_at = moment
-        row.status, row.shelf, row.attempt = "ready", f"{user_id}#library", attempt
+        row.status, row.attempt = "ready", attempt
+        for name, value in misplaced(row).items():
+            setattr(row, name, value)
+        row.due_shard = due_shard(id) if row.due_at else None
         add(row, ledger)
 
     settle(user_id, id, decide)

@@ -62,6 +62,9 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Relay
 
+    def log_message(self, format: str, *args: Any) -> None:
+        """What matters is in `passages`."""
+
     def relay(self) -> None:
         relay = self.server
         with relay.lock:
@@ -88,7 +91,7 @@ class Handler(BaseHTTPRequestHandler):
             passage.size = len(body)
             with relay.lock:
                 relay.received += len(chunk)
-        other = http.client.HTTPConnection(relay.netloc, timeout=60)
+        other = http.client.HTTPConnection(relay.netloc, timeout=300)
         other.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
             if name.lower() not in HOP:

@@ -119,7 +119,7 @@ def run(scene: Scene, recorder: Recorder, folder: Path) -> str:
 def kill_somewhere(scene: Scene, recorder: Recorder, folder: Path, share: float, dice: random.Random) -> int:
     """Begin a backup and kill it: mostly once it has sent a random number of bytes, sometimes before it sends any."""
     begun, seconds = scene.s3.received, dice.uniform(0, 1.5)
-    enough = begun + dice.uniform(0, 2 * share)
+    enough = begun + dice.uniform(0, 1.5 * share)  # never all that is left
     early = dice.random() < 0.2
     with backup(scene, recorder, folder) as process:
         start = time.monotonic()
@@ -127,7 +127,8 @@ def kill_somewhere(scene: Scene, recorder: Recorder, folder: Path, share: float,
             300,
             lambda: (
                 process.poll() is not None
-                or (time.monotonic() - start > seconds if early else scene.s3.received > enough)
+                or scene.s3.received > enough
+                or (early and time.monotonic() - start > seconds)
             ),
         )
         assert process.poll() is None, "It was done before it was killed."

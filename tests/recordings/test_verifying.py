@@ -122,11 +122,12 @@ def misplace(row: Recording) -> None:
 
 
 def forget_due(row: Recording) -> None:
-    update(row, Recording.verified_at.remove())
+    update(row, Recording.due_at.remove(), Recording.due_shard.remove())
 
 
 def stay_due(row: Recording) -> None:
-    update(row, Recording.due_at.set("2020-01-01T00:00:00.000Z"), Recording.due_shard.set(due_shard(row.id)))
+    """It was heard, and waits for nothing."""
+    update(row, Recording.playable.set(False))
 
 
 def wrong_shard(row: Recording) -> None:
