@@ -516,6 +516,11 @@ def open_ledger(write: TransactWrite, user_id: str, *, is_guest: bool) -> None:
     write.save(ledger, Ledger.user_id.does_not_exist())
 
 
+def settle_ledger(write: TransactWrite, user_id: str) -> None:
+    """Linking's part for this package: a guest's account becomes a full one, with a full one's quota."""
+    write.update(Ledger(user_id), [Ledger.is_guest.set(False)], condition=Ledger.last_version.exists())
+
+
 def close_ledger(write: TransactWrite, user_id: str) -> None:
     """Closing's part for this package: from here on no recording of this account can change."""
     write.update(Ledger(user_id), [Ledger.closed.set(True)], condition=Ledger.last_version.exists())
@@ -544,8 +549,3 @@ def erase_rows(user_id: str, until: float) -> bool:
     Work.of("trash", user_id, due_at="").delete()
     Ledger(user_id).delete()
     return True
-def settle_ledger(write: TransactWrite, user_id: str) -> None:
-    """Linking's part for this package: a guest's account becomes a full one, with a full one's quota."""
-    write.update(Ledger(user_id), [Ledger.is_guest.set(False)], condition=Ledger.last_version.exists())
-
-
