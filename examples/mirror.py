@@ -92,14 +92,17 @@ def begin_again(state: State) -> None:
 def follow(
     recorder: Recorder, folder: Path, state: State, entries: list[dict[str, Any]], counts: dict[str, int]
 ) -> None:
-    """Act on one page of changes: deletions and renames first, then downloads, several at once."""
+    """Act on one page of changes: deletions and renames first, then downloads, several at once.
+
+    What is not `ready` is left as it is: a file that is here already may be the last good copy of a `mismatch`.
+    """
     wanted = []
     for entry in entries:
         if state.unseen and entry["id"] in state.unseen:
             state.unseen.remove(entry["id"])
-        if entry.get("deleted") or entry["trashed_at"] or entry["status"] != "ready":
+        if entry.get("deleted") or entry["trashed_at"]:
             delete(folder, state, entry["id"], counts)
-        elif not place(folder, state, entry, counts):
+        elif entry["status"] == "ready" and not place(folder, state, entry, counts):
             wanted.append(entry)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         faults = [fault for fault in pool.map(lambda entry: fetch(recorder, folder, state, entry), wanted) if fault]

@@ -9,9 +9,10 @@ import pytest
 from examples.client import Recorder
 from examples.mirror import STATE, MirrorError, mirror, safe_name
 from recordings import sync
-from recordings.models import Change
+from recordings.models import Change, Recording
 from tests.client import Client
 from tests.examples.conftest import Wire, response
+from tests.state import kept
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -183,3 +184,13 @@ def test_a_recording_purged_before_its_download_is_no_fault(
     mirror(recorder, tmp_path)
     mirror(recorder, tmp_path)
     assert content(tmp_path) == {}
+
+
+def test_a_good_copy_outlives_a_mismatch_on_the_server(alice: Client, recorder: Recorder, tmp_path: Path) -> None:
+    row = kept(alice.user_id, alice.record(b"one", name="One.wav")["id"])
+    mirror(recorder, tmp_path)
+    row.update([Recording.status.set("mismatch")])
+    alice.patch(f"recordings/{row.id}/", {"name": "Uno.wav"})
+    assert alice.get(f"recordings/{row.id}/").json["status"] == "mismatch"
+    assert mirror(recorder, tmp_path) == {"downloaded": 0, "renamed": 0, "deleted": 0}
+    assert content(tmp_path) == {"One.wav": b"one"}
