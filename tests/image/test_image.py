@@ -3,12 +3,15 @@
 import json
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 import requests
+import yaml
 from django.conf import settings
 
 from tests.client import HOST, Client, send
@@ -97,43 +100,59 @@ def test_a_start_without_a_setting_says_which(tmp_path: Path) -> None:
 class Served:
     """Takes the place of Django's test client: plain HTTP to gunicorn, as a TLS proxy would send it."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, host: str) -> None:
+        self.url, self.host = url, host
 
     def generic(
         self, method: str, url: str, data: bytes, *, content_type: str, secure: bool, headers: dict[str, str]
     ) -> Any:
-        sent = {**headers, "Host": HOST, "X-Forwarded-Proto": "https", "Content-Type": content_type}
+        sent = {**headers, "Host": self.host, "X-Forwarded-Proto": "https", "Content-Type": content_type}
         return requests.request(method, self.url + url, data=data, headers=sent, allow_redirects=False, timeout=60)
 
 
-def free_port() -> int:
+@contextmanager
+def served(log: Path, settings: dict[str, str]) -> Iterator[str]:
+    """Its URL, once it answers."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+        port = str(probe.getsockname()[1])
+    url = f"http://127.0.0.1:{port}"
+    with running(["serve"], {**settings, "PORT": port}, log) as process:
+        until = time.monotonic() + 60
+        while True:
+            with suppress(requests.ConnectionError):
+                requests.get(f"{url}/health/", headers={"Host": HOST}, timeout=5)
+                break
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        yield url
+
+
+def joined(url: str, host: str, name: str) -> Client:
+    client = Client()
+    client.http = Served(url, host)  # type: ignore[assignment]
+    return signed_up(client, name)
 
 
 def test_serve_is_a_server(aws: None, tmp_path: Path) -> None:
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    with running(["serve"], {**environ(), "PORT": str(port)}, tmp_path / "log") as process:
-        until = time.monotonic() + 60
-        while True:
-            try:
-                requests.get(f"{url}/health/", headers={"Host": HOST}, timeout=5)
-                break
-            except requests.ConnectionError:
-                assert process.poll() is None, (tmp_path / "log").read_text()
-                assert time.monotonic() < until
-                time.sleep(0.1)
-
-        def join(name: str) -> Client:
-            client = Client()
-            client.http = Served(url)  # type: ignore[assignment]
-            return signed_up(client, name)
-
-        close_account(main_job(join))
+    with served(tmp_path / "log", environ()) as url:
+        close_account(main_job(lambda name: joined(url, HOST, name)))
     assert {line["route"] for line in said(tmp_path / "log") if "route" in line} > {"/health/", "/api/v1/recordings/"}
+
+
+def test_compose_describes_a_recorder_that_works(aws: None, tmp_path: Path) -> None:
+    """Its settings and commands, with the peers of these tests in place of its other containers."""
+    services = yaml.safe_load((Path(__file__).parents[2] / "compose.yaml").read_text())["services"]
+    here = {name: value for name, value in environ().items() if name.startswith("AWS_ENDPOINT_URL_")}
+    settings = {**services["recorder"]["environment"], **here, "S3_PUBLIC_ENDPOINT_URL": here["AWS_ENDPOINT_URL_S3"]}
+    assert services["tables"]["environment"] == services["sweep"]["environment"] == services["recorder"]["environment"]
+    assert "are ready" in output(services["tables"]["command"], tmp_path / "tables", settings)
+    assert services["recorder"]["command"] == ["serve"]
+    with served(tmp_path / "log", settings) as url:
+        alice = main_job(lambda name: joined(url, "localhost:8000", name))
+        assert alice.delete("accounts/me/").status == 202
+    assert "/var/task/entrypoint.sh manage sweep" in services["sweep"]["entrypoint"][-1]
+    assert "nothing due" in output(["manage", "sweep"], tmp_path / "sweep", settings)
 
 
 def output(arguments: list[str], log: Path, environ: dict[str, str]) -> str:
