@@ -165,9 +165,9 @@ def before_each(operation: str, act: Callable[[], object]) -> Iterator[None]:
 
 
 @contextmanager
-def meanwhile(operation: str, act: Callable[[], object]) -> Iterator[None]:
-    """Once, just before the app's next `operation`, somebody else does `act`."""
-    waiting = [act]
+def meanwhile(operation: str, act: Callable[[], object], *, nth: int = 1) -> Iterator[None]:
+    """Once, just before the app's next (or nth) `operation`, somebody else does `act`."""
+    waiting: list[Callable[[], object]] = [act, *[lambda: None] * (nth - 1)]
     with before_each(operation, lambda: waiting and waiting.pop()()):
         yield
     assert not waiting, f"There was no {operation}."

@@ -9,6 +9,7 @@ https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-funct
 import base64
 import json
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
@@ -168,7 +169,10 @@ FIXED = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "private, no-store",
 }
+CONTEXT = SimpleNamespace(aws_request_id="0b5e7f6c")
 
 
 def key(client: Client) -> str:
@@ -183,14 +187,16 @@ def header(answer: dict[str, Any], name: str) -> str:
 
 @every_event
 def test_the_whole_answer(event: Event) -> None:
-    answer = lambda_handler(event(), None)
+    request = event()
+    answer = lambda_handler(request, CONTEXT)
+    fixed = FIXED | {"X-Request-Id": request["requestContext"].get("requestId", CONTEXT.aws_request_id)}
     headers: dict[str, Any]
     if event in (payload_1, http_api_1):
-        headers = {"multiValueHeaders": {name: [value] for name, value in FIXED.items()}}
+        headers = {"multiValueHeaders": {name: [value] for name, value in fixed.items()}}
     elif event is load_balancer:
-        headers = {"headers": FIXED}
+        headers = {"headers": fixed}
     else:
-        headers = {"headers": {name.lower(): value for name, value in FIXED.items()}}
+        headers = {"headers": {name.lower(): value for name, value in fixed.items()}}
     assert answer.pop("cookies", []) == []
     assert answer == {"statusCode": 200, "body": '{"status": "ok"}', "isBase64Encoded": False, **headers}
 

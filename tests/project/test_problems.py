@@ -18,6 +18,7 @@ def problem(answer: Answer, status: int, code: str, **members: Any) -> None:
     """The whole problem."""
     assert answer.headers["Content-Type"] == "application/problem+json"
     expected = {"type": "about:blank", "title": TITLES[status], "status": status, "code": code}
+    expected["request_id"] = answer.headers["X-Request-Id"]
     assert answer.status == status, answer
     assert answer.json == expected | {"detail": answer.json["detail"]} | members
     assert answer.json["detail"]

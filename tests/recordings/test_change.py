@@ -77,6 +77,15 @@ def test_two_at_once_both_count(alice: Client) -> None:
     check_books(alice.user_id)
 
 
+def test_a_change_between_its_two_reads_is_not_overwritten(alice: Client) -> None:
+    """The recording as it was, and the ledger as it is: without its own condition a change row would be left over."""
+    id = alice.record(AUDIO)["id"]
+    with meanwhile("GetItem", lambda: alice.patch(f"recordings/{id}/", {"name": "hers", "notes": "hers"}), nth=3):
+        answer = alice.patch(f"recordings/{id}/", {"name": "last"})
+    assert (answer.json["name"], answer.json["notes"]) == ("last", "hers")
+    check_books(alice.user_id)
+
+
 def test_a_change_to_another_recording_does_not_stand_in_the_way(alice: Client) -> None:
     one, two = alice.record(AUDIO)["id"], alice.record(b"other")["id"]
     with meanwhile("TransactWriteItems", lambda: alice.patch(f"recordings/{two}/", {"name": "two"})):

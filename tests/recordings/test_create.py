@@ -7,7 +7,19 @@ from pytest_django import Settings
 
 from recordings.models import Recording, days_from_now
 from tests.client import Client, declare, send, sha256
-from tests.state import LONG_AGO, changes, check_books, kept, ledger, make_due, meanwhile, objects, snapshot, traces
+from tests.state import (
+    LONG_AGO,
+    changes,
+    check_books,
+    failing,
+    kept,
+    ledger,
+    make_due,
+    meanwhile,
+    objects,
+    snapshot,
+    traces,
+)
 
 AUDIO = b"RIFF, more or less" * 10
 
@@ -175,6 +187,17 @@ def test_two_different_ones_at_once_are_both_kept(alice: Client) -> None:
         assert alice.create(AUDIO).json["recording"]["version"] == 2
     assert ledger(alice.user_id).used_bytes == 2 * len(AUDIO) + 1
     check_books(alice.user_id)
+
+
+def test_a_closing_that_is_under_way_takes_nothing_more_in(alice: Client) -> None:
+    def begin_closing() -> None:
+        with failing("ListMultipartUploads"):
+            alice.delete("accounts/me/")
+
+    with meanwhile("TransactWriteItems", begin_closing):
+        answer = alice.create(AUDIO)
+    assert (answer.status, answer.code) == (401, "account_closed")
+    assert ledger(alice.user_id).used_bytes == 0
 
 
 def test_leaves_the_account_alone_once_it_is_closed(alice: Client) -> None:

@@ -105,7 +105,7 @@ def test_keeps_a_newer_order_to_empty_the_trash(alice: Client) -> None:
     alice.delete("recordings/?shelf=trash")
     newer = Work.of("trash", alice.user_id, due_at="2999-01-01T00:00:00.000Z")
     newer.created_at = newer.due_at
-    with meanwhile("DeleteItem", newer.save):
+    with meanwhile("TransactWriteItems", newer.save):
         assert sweep() == "1 emptied"
     order = work("trash", alice.user_id)
     assert order is not None
