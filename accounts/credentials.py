@@ -1,6 +1,7 @@
 """Who signs in: what a provider proves of the credential that an app or a browser brings."""
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,6 +11,7 @@ from accounts.providers import Provider
 from accounts.remote import refused, unavailable
 from accounts.verify import LEEWAY, fingerprint, verify
 
+LONGEST = 10 * 365 * 86400  # seconds that a used id_token is remembered, whatever it says
 EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
 
 
@@ -60,7 +62,7 @@ def prove(provider: Provider, credential: Mapping[str, str]) -> Proof:
 def by_id_token(provider: Provider, id_token: str, nonce: str) -> Proof:
     claims = verify(provider, id_token, nonce)
     client_id = claims["aud"] if isinstance(claims["aud"], str) else claims["aud"][0]
-    used = (fingerprint(id_token), int(claims["exp"]) + LEEWAY + 1)
+    used = (fingerprint(id_token), min(int(claims["exp"]), int(time.time()) + LONGEST) + LEEWAY + 1)
     claims = {**claims, "email_verified": provider.email_verified(claims)}
     return proven(provider, claims, client_id=client_id, used=used)
 

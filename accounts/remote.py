@@ -97,12 +97,9 @@ def _send(method: str, url: str, body: str | None, headers: Mapping[str, str]) -
         preload_content=False,
     )
     try:
-        content = _read(answer, until=time.monotonic() + SECONDS)
-    except BaseException:
-        answer.close()  # what is left of the body must not be taken for the next answer
-        raise
-    answer.release_conn()
-    return answer.status, content
+        return answer.status, _read(answer, until=time.monotonic() + SECONDS)
+    finally:
+        answer.close()  # a function that was frozen meanwhile would find the connection dead
 
 
 def _read(answer: urllib3.BaseHTTPResponse, *, until: float) -> bytes:

@@ -17,6 +17,7 @@ from accounts import remote
 from accounts.exchange import basic
 from accounts.providers import Provider
 from accounts.remote import refused
+from accounts.verify import is_subject
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +138,9 @@ def _member(status: int, answer: Mapping[str, Any], name: str) -> dict[str, Any]
 def _id(answer: Mapping[str, Any], name: str) -> str:
     """An identifier of a person or an app; providers write some as numbers."""
     subject = answer.get(name)
-    if isinstance(subject, bool) or not isinstance(subject, str | int) or not 0 < len(str(subject)) <= 255:
+    if isinstance(subject, bool) or not isinstance(subject, str | int):
+        raise remote.unavailable()
+    if not is_subject(str(subject)):
         raise remote.unavailable()
     return str(subject)
 

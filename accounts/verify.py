@@ -90,10 +90,10 @@ class Keys(jwt.PyJWKClient):
             if status != 200:
                 raise remote.unavailable()
             keys = jwt.PyJWKSet.from_dict(document)
+            self.issuers = {key["kid"]: key["issuer"] for key in document["keys"] if {"kid", "issuer"} <= set(key)}
         except (jwt.PyJWTError, TypeError, AttributeError):
             log.warning("%s has no usable keys", urlsplit(self.uri).hostname)
             raise remote.unavailable() from None
-        self.issuers = {key["kid"]: key["issuer"] for key in document["keys"] if {"kid", "issuer"} <= set(key)}
         return keys
 
     def get_jwk_set(self, refresh: bool = False) -> jwt.PyJWKSet:
@@ -200,7 +200,7 @@ def _check_issuer(provider: Provider, claims: dict[str, Any], signer: str | None
 def _check_parties(provider: Provider, claims: dict[str, Any]) -> None:
     """Subject and audiences: all of them ours, and so the party it was issued to."""
     subject = claims["sub"]
-    if not isinstance(subject, str) or not 0 < len(subject) <= LONGEST_SUBJECT or not subject.isprintable():
+    if not isinstance(subject, str) or not is_subject(subject):
         raise refused("it does not say who signs in")
     named = audiences(claims)
     party = claims.get("azp", named[0] if len(named) == 1 else None)
@@ -208,6 +208,11 @@ def _check_parties(provider: Provider, claims: dict[str, Any]) -> None:
         raise refused("it was issued for another app")
     if "events" in claims:
         raise refused("it is not an id_token")  # a logout token, which has the same issuer, audience and subject
+
+
+def is_subject(subject: str) -> bool:
+    """OpenID Connect Core 1.0, 2: at most 255 characters. What can't be printed can't be stored either."""
+    return 0 < len(subject) <= LONGEST_SUBJECT and subject.isprintable()
 
 
 def audiences(claims: dict[str, Any]) -> list[Any]:

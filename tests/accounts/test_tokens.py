@@ -173,6 +173,7 @@ NONSENSE: list[Any] = [
     (200, {}),
     (200, b"[" * 5000),
     (302, b""),
+    (200, {"data": debug_token(user_id="\ud800"), "user": {"id": "\ud800"}, "id": "\ud800", "userId": "\ud800"}),
     (200, {"data": [], "user": "alice", "id": None, "client_id": "1440057261", "app_id": 777}),
     (200, {"data": {"is_valid": True, "app_id": "1234"}, "user": {"id": True}, "app_id": 777, "expires_in": "1"}),
 ]

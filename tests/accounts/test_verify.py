@@ -65,6 +65,7 @@ BAD: dict[str, Callable[[], str]] = {
     "not yet valid": lambda: sign(claims(nbf=int(time.time()) + 3600)),
     "no sub": lambda: sign(claims(sub=None)),
     "empty sub": lambda: sign(claims(sub="")),
+    "sub that no table takes": lambda: sign(claims(sub="\ud800")),
     "sub of 256 characters": lambda: sign(claims(sub="a" * 256)),
     "sub with a line break": lambda: sign(claims(sub="alice\n")),
     "a logout token": lambda: sign(claims(events={"http://schemas.openid.net/event/backchannel-logout": {}})),
@@ -212,7 +213,9 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
         monkeypatch.setattr(module, "time", Clock())
 
 
-@pytest.mark.parametrize("fault", [(500, {}), (404, {}), (200, b"<html>"), (200, {"keys": []}), (302, b""), (200, [])])
+@pytest.mark.parametrize(
+    "fault", [(500, {}), (404, {}), (200, b"<html>"), (200, {"keys": []}), (302, b""), (200, []), (200, {"keys": [5]})]
+)
 def test_old_keys_do_while_the_provider_is_down(
     post: Post, world: World, monkeypatch: pytest.MonkeyPatch, fault: Any
 ) -> None:
@@ -267,3 +270,9 @@ def test_only_the_hash_of_a_used_token_is_kept(post: Post) -> None:
     row = Replay.find(f"replay:{fingerprint}", "replay")
     assert row is not None
     assert row.expires_at > time.time() + 299
+
+
+def test_a_token_that_is_good_for_ever_is_remembered_as_far_as_a_table_can(post: Post) -> None:
+    token = sign(claims(exp=1e300))
+    assert post(token).status == 201
+    assert post(token).status == 401
