@@ -58,18 +58,19 @@ def runserver(argv: list[str]) -> None:
         signal.signal(number, _leave)
     directory = Path(os.environ.get("LOCAL_DIR") or settings.BASE_DIR / ".local") / "aws"
     try:
-        with _embedded(directory):
+        with _alone_with(directory) as lock:
             _check_free(host, port, f"`make run PORT={port + 1}` takes another")
-            print(
-                f"\nRecorder:   {here}/  (the API: {here}/api/v1/docs/)\n"
-                f"To try it:  curl -X POST {here}/api/v1/accounts/login/"
-                """ -H 'Content-Type: application/json' -d '{"provider":"guest"}'\n"""
-                f"Its data:   {directory}, saved at Ctrl-C. A crash loses what came since the start.\n",
-                flush=True,
-            )
-            if "--noreload" in argv:  # this process is the server
-                threading.Thread(target=localevents.listen, daemon=True).start()
-            execute_from_command_line(argv)
+            with _embedded(directory, lock):
+                print(
+                    f"\nRecorder:   {here}/  (the API: {here}/api/v1/docs/)\n"
+                    f"To try it:  curl -X POST {here}/api/v1/accounts/login/"
+                    """ -H 'Content-Type: application/json' -d '{"provider":"guest"}'\n"""
+                    f"Its data:   {directory}, saved at Ctrl-C. A crash loses what came since the start.\n",
+                    flush=True,
+                )
+                if "--noreload" in argv:  # this process is the server
+                    threading.Thread(target=localevents.listen, daemon=True).start()
+                execute_from_command_line(argv)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -92,47 +93,54 @@ def _leave(*_: object) -> NoReturn:
 def _end_with(parent: int) -> None:
     """End this process when `parent` is gone: a server that nobody supervises would keep the port."""
     while os.getppid() == parent:
-        time.sleep(0.5)
+        time.sleep(0.2)
     os._exit(1)
 
 
 @contextmanager
-def _embedded(directory: Path) -> Iterator[None]:
-    """ministack, with the tables and the bucket, as long as the block runs; then everything is on disk."""
+def _alone_with(directory: Path) -> Iterator[IO[str]]:
+    """The data, with no other run at work on it. Yields the lock that ministack is to hold."""
     directory.mkdir(parents=True, exist_ok=True)
-    log = directory / "log"
-    bind = urlsplit(settings.EMBEDDED_AWS)
     with (directory / "run.lock").open("a") as ours, (directory / "aws.lock").open("a") as its:
         if not _locked(ours):
             sys.exit(f"Recorder is running already with the data in {directory}.")
         if not _locked(its):
             print("An earlier run is still saving; waiting for it.", flush=True)
-            _wait(lambda: _locked(its), SAVES_WITHIN, f"The embedded AWS of an earlier run goes on; see {log}.")
-        _check_free(str(bind.hostname), bind.port or 80, "stop what uses it, or use it by setting AWS_ENDPOINT_URL")
-        aws = _start(directory, log, its)
-        its.close()  # ministack alone holds this lock now, until its last byte is written
-        try:
-            _wait(lambda: _answers(aws, bind.netloc), STARTS_WITHIN, f"The embedded AWS does not answer; see {log}.")
-            django.setup()
-            call_command("create_tables")
-            localevents.wire()
-            if any(line in log.read_text() for line in LOST):
-                aws.kill()  # SIGTERM would write the empty tables it began with over the old ones
-                aws.wait()
-                sys.exit(f"What earlier runs saved can't be read; {log} says why. Repair or move {directory}.")
-            yield
-        finally:
-            if aws.returncode is None:
-                _stop(aws, log)
+            _wait(
+                lambda: _locked(its), SAVES_WITHIN, f"The embedded AWS of an earlier run goes on: see {directory}/log."
+            )
+        yield its
 
 
-def _start(directory: Path, log: Path, lock: IO[str]) -> "subprocess.Popen[bytes]":
-    """Start ministack. It sees nothing of this process's environment, which may hold settings for another AWS."""
+@contextmanager
+def _embedded(directory: Path, lock: IO[str]) -> Iterator[None]:
+    """ministack, with the tables and the bucket, for as long as the block runs; then everything is on disk."""
+    log = directory / "log"
     bind = urlsplit(settings.EMBEDDED_AWS)
+    _check_free(str(bind.hostname), bind.port or 80, "stop what uses it, or use it by setting AWS_ENDPOINT_URL")
+    aws = start(bind.netloc, directory, log, lock)
+    lock.close()  # ministack alone holds it now, until its last byte is written
+    try:
+        _wait(lambda: _answers(aws, bind.netloc), STARTS_WITHIN, f"The embedded AWS does not answer: see {log}.")
+        django.setup()
+        call_command("create_tables")
+        localevents.wire()
+        if any(line in log.read_text() for line in LOST):
+            aws.kill()  # SIGTERM would write the empty tables it began with over the old ones
+            aws.wait()
+            sys.exit(f"What earlier runs saved can't be read; {log} says why. Repair or move {directory}.")
+        yield
+    finally:
+        if aws.returncode is None:
+            _stop(aws, log)
+
+
+def start(bind: str, directory: Path, log: Path, lock: IO[str]) -> "subprocess.Popen[bytes]":
+    """Start ministack at `bind`, blind to this process's environment, which may hold settings for another AWS."""
     environ = {
         "PATH": os.environ.get("PATH", os.defpath),
         "TMPDIR": str(directory),
-        "GATEWAY_PORT": str(bind.port),
+        "GATEWAY_PORT": bind.rpartition(":")[2],
         "SERVICES": "dynamodb,s3,sqs",
         "PERSIST_STATE": "1",
         "STATE_DIR": str(directory / "state"),
@@ -144,7 +152,7 @@ def _start(directory: Path, log: Path, lock: IO[str]) -> "subprocess.Popen[bytes
     }
     with log.open("wb") as output:
         return subprocess.Popen(  # noqa: S603  (our own words)
-            [sys.executable, "-m", __name__, bind.netloc, str(os.getpid())],
+            [sys.executable, "-m", __name__, bind, str(os.getpid())],
             cwd=settings.BASE_DIR,
             env=environ,
             stdin=subprocess.DEVNULL,
@@ -161,7 +169,8 @@ def _stop(aws: "subprocess.Popen[bytes]", log: Path) -> None:
         signal.signal(number, signal.SIG_IGN)
     print("Saving …", flush=True)
     aws.terminate()
-    if aws.wait() or "failed to save" in log.read_text():
+    early = -signal.SIGTERM  # before it could take the signal, and so before it had anything to save
+    if aws.wait() not in (0, early) or "failed to save" in log.read_text():
         print(f"The embedded AWS ended with {aws.returncode}; not everything is saved. See {log}.", file=sys.stderr)
 
 
@@ -209,7 +218,8 @@ def guarded(app: App) -> App:
 
     - stores a body that was cut off or is not what `x-amz-checksum-sha256` says, and reports that checksum as its own,
       unless `x-amz-sdk-checksum-algorithm` stands beside it;
-    - forgets old versions and delete markers at a restart, so that deleted objects of a versioned bucket come back;
+    - forgets old versions and delete markers at a restart, so that deleted objects of a versioned bucket come back
+      (and keeps all its objects in memory): versioning stays off;
     - lets any web page that the developer has open read and delete everything: no signature, and CORS for all origins.
     """
 
@@ -219,10 +229,10 @@ def guarded(app: App) -> App:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         callers = (headers.get("origin", "http://localhost"), f"http://{headers.get('host', '')}")
         if any(urlsplit(caller).hostname not in LOOPBACK for caller in callers):
-            return await _refuse(send, 403, "AccessDenied", "Only pages of this machine may call the embedded AWS.")
+            return await _answer(send, 403, b"<Error><Code>AccessDenied</Code><Message>Foreign page</Message></Error>")
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         if scope["method"] == "PUT" and "versioning" in query:
-            return await _refuse(send, 501, "NotImplemented", "The embedded AWS would lose versions at a restart.")
+            return await _answer(send, 200)
         if "x-amz-checksum-sha256" in headers and "x-amz-sdk-checksum-algorithm" not in headers:
             scope = {**scope, "headers": [*scope["headers"], (b"x-amz-sdk-checksum-algorithm", b"SHA256")]}
         return await app(scope, receive, send)
@@ -230,8 +240,7 @@ def guarded(app: App) -> App:
     return guard
 
 
-async def _refuse(send: Any, status: int, code: str, message: str) -> None:
-    body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+async def _answer(send: Any, status: int, body: bytes = b"") -> None:
     headers = [(b"content-type", b"application/xml"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
