@@ -56,7 +56,7 @@ def runserver(argv: list[str]) -> None:
         return
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
-    directory = Path(os.environ.get("LOCAL_DIR") or settings.BASE_DIR / ".local") / "aws"
+    directory = settings.LOCAL_DIR / "aws"
     try:
         with _alone_with(directory) as lock:
             _check_free(host, port, f"`make run PORT={port + 1}` takes another")

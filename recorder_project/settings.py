@@ -53,7 +53,8 @@ CORS_ALLOWED_ORIGINS = envlist("CORS_ORIGINS")
 TRUSTED_PROXIES = envint("TRUSTED_PROXIES", 0, least=0)
 
 # AWS. Without an endpoint of one's own, LOCAL means the embedded AWS that localaws.py runs.
-EMBEDDED_AWS = "http://127.0.0.1:4566"
+EMBEDDED_AWS = f"http://127.0.0.1:{envint('EMBEDDED_AWS_PORT', 4566)}"
+LOCAL_DIR = Path(env("LOCAL_DIR", str(BASE_DIR / ".local")))
 AWS_REGION = env("AWS_REGION", env("AWS_DEFAULT_REGION", "us-east-1" if LOCAL else ""))
 AWS_ENDPOINT_URL = env("AWS_ENDPOINT_URL", EMBEDDED_AWS if LOCAL else "")
 DYNAMODB_ENDPOINT_URL = env("AWS_ENDPOINT_URL_DYNAMODB", AWS_ENDPOINT_URL) or None

@@ -132,7 +132,11 @@ class Server:
     def start(self) -> str:
         port = free_port()
         self.base = f"http://127.0.0.1:{port}"
-        environ = os.environ | {"LOCAL_DIR": str(self.home / "local"), "PYTHONUNBUFFERED": "1"}
+        environ = os.environ | {
+            "LOCAL_DIR": str(self.home / "local"),
+            "EMBEDDED_AWS_PORT": str(free_port()),
+            "PYTHONUNBUFFERED": "1",
+        }
         with self.log.open("ab") as log:
             self.make = subprocess.Popen(
                 ["make", "run", f"PORT={port}"],
