@@ -30,8 +30,8 @@ def main_job(join: Callable[[str], Client] = sign_up) -> Client:
     assert again.post("accounts/logout/").status == 204
     assert alice.get("/health/?deep=1").status == 200
 
-    small = alice.upload(b"small" * 100)
-    assert small.status == 201, small
+    small = alice.upload(b"small" * 100, name='강의 1 / 100 % "neu".wav')
+    assert (small.status, small.json["name"]) == (201, '강의 1 / 100 % "neu".wav'), small
     single = alice.record(b"single" * 100)
     assert alice.create(b"gone" * 100).status == 201
     large = alice.create(LARGE).json["recording"]["id"]

@@ -122,15 +122,17 @@ def runtime_api() -> Iterator[Lambda]:
 
 
 def request_event(method: str, url: str, headers: dict[str, str], body: bytes) -> dict[str, Any]:
-    """What API Gateway's HTTP API makes of a request (payload 2.0). `headers` are in lower case."""
+    """What API Gateway's HTTP API makes of a request (payload 2.0, the path decoded). `headers` are in lower case."""
     parts = urlsplit(url)
-    http = {"method": method, "path": unquote(parts.path), "protocol": "HTTP/1.1", "sourceIp": "203.0.113.7"}
+    path = unquote(parts.path)
+    http = {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "203.0.113.7"}
     return {
         "version": "2.0",
         "routeKey": "$default",
-        "rawPath": parts.path,
+        "rawPath": path,
         "rawQueryString": parts.query,
-        "headers": headers,
+        "headers": {name: value for name, value in headers.items() if name != "cookie"},
+        "cookies": [each.strip() for each in headers.get("cookie", "").split(";") if each],
         "requestContext": {"http": http, "requestId": f"gateway-{uuid.uuid4().hex}", "stage": "$default"},
         "body": base64.b64encode(body).decode(),
         "isBase64Encoded": True,
