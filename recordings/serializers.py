@@ -105,10 +105,13 @@ class CreateSerializer(StrictSerializer):
 
 
 class UploadSerializer(StrictSerializer):
-    """The small upload's parameters, from path, query and headers."""
+    """What the small upload says in its path and its headers."""
 
     name = text(max_length=255)
     content_type = content_type()
+
+
+class UploadQuery(StrictSerializer):
     recorded_at = Moment(required=False)
     sha256 = sha256(required=False)
 

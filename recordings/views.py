@@ -189,8 +189,9 @@ class RecordingViewSet(ViewSet):
     @action(detail=False, methods=["put"], url_path=r"upload/(?P<name>[\s\S]+)", parser_classes=[RawParser])
     def upload(self, request: Request, name: str) -> Response:
         """Send a small recording (at most 4 MiB) as it is; larger ones begin with POST recordings/."""
-        query = {**request.query_params.dict(), "name": name, "content_type": request.content_type or ""}
-        declared = serializers.UploadSerializer.read(query)
+        elsewhere = {"name": name, "content_type": request.content_type or ""}
+        query = serializers.UploadQuery.read(request.query_params.dict())
+        declared = query | serializers.UploadSerializer.read(elsewhere)
         content = read_body(request)
         actual = hashlib.sha256(content).hexdigest()
         if declared.get("sha256", actual) != actual:
@@ -203,9 +204,12 @@ class RecordingViewSet(ViewSet):
 
 def read_body(request: Request) -> bytes:
     """The whole body, which must be as long as Content-Length said: WSGI servers hand over a cut-off one as if it
-    were whole. Under Lambda only HTTP_CONTENT_LENGTH is what the caller said; CONTENT_LENGTH is what the gateway
-    passed on, which is longer when it took audio for text.
+    were whole. Under Lambda only HTTP_CONTENT_LENGTH is what the caller said, and a gateway that passes audio on as
+    text instead of base64 has replaced bytes in it, perhaps three by three so that the length still fits.
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-payload-encodings.html
     """
+    if not request.META.get("apig_wsgi.full_event", {"isBase64Encoded": True}).get("isBase64Encoded"):
+        raise Problem(400, "incomplete_body", "The gateway passed the body on as text. It has to treat it as binary.")
     declared = request.META.get("HTTP_CONTENT_LENGTH") or request.META.get("CONTENT_LENGTH") or ""
     if not (declared.isascii() and declared.isdigit()):
         raise Problem(411, "length_required", "Say how long the body is in Content-Length.")

@@ -237,12 +237,13 @@ def test_audio_under_a_korean_name(alice: Client, event: Event) -> None:
 
 
 @every_event
-def test_audio_that_the_gateway_took_for_text_is_refused(alice: Client, event: Event) -> None:
+@pytest.mark.parametrize("content", [AUDIO, b"\xf0\x9f\x98" * 100], ids=["longer as text", "just as long as text"])
+def test_audio_that_the_gateway_took_for_text_is_refused(alice: Client, event: Event, content: bytes) -> None:
     before = snapshot()
     request = event(
         method="PUT",
         path=f"{MADE}x/",
-        content=AUDIO,
+        content=content,
         as_text=True,
         authorization=key(alice),
         **{"content-type": "audio/wav"},
