@@ -11,7 +11,7 @@ ARG NODE=public.ecr.aws/docker/library/node:22-slim
 FROM ${NODE} AS page
 WORKDIR /build
 COPY web web
-RUN if [ -f web/package.json ]; then cd web && npm ci --no-audit --no-fund && npm run build && rm -rf node_modules; fi
+RUN if [ -f web/package.json ]; then cd web && npm ci --no-audit --no-fund && npm run build && rm -rf node_modules src package*.json; fi
 
 FROM ${BASE} AS build
 WORKDIR /build

@@ -38,8 +38,11 @@ class Headers:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         answer = self.get_response(request)
-        is_page = answer.get("Content-Type", "").startswith("text/html")
-        answer.setdefault("Content-Security-Policy", policy(request.path_info) if is_page else DATA)
+        kind = answer.get("Content-Type", "")
+        is_page = kind.startswith("text/html")
+        # A service worker may do what the answer that brought it says, not what its page says.
+        runs = is_page or kind.startswith("text/javascript")
+        answer.setdefault("Content-Security-Policy", policy(request.path_info) if runs else DATA)
         if is_page:
             answer.setdefault("Permissions-Policy", "microphone=(self), camera=(), geolocation=()")
         if not request.path_info.startswith(settings.STATIC_URL):

@@ -21,6 +21,8 @@ from tests.image.container import running
 from tests.image.runtime import Lambda, LambdaClient, RuntimeFailedError, signed_up
 from tests.state import kept, make_due, row
 
+ROOT = Path(__file__).parents[2]
+
 
 def said(log: Path) -> list[dict[str, Any]]:
     """The lines of JSON in a container's log."""
@@ -44,8 +46,11 @@ def test_pages_and_static_files_come_out_of_it(http: Lambda) -> None:
     client = LambdaClient(http)
     page = client.get("/login/")
     assert page.status == 200
-    for path in ("/static/web/page.css", "/static/rest_framework/js/csrf.js"):
-        assert client.get(path).status == 200
+    paths = ["/static/web/page.css", "/static/rest_framework/js/csrf.js"]
+    if (ROOT / "web/package.json").exists():
+        paths += ["/static/web/app/main.js", "/static/web/app/page.css", "/sw.js"]
+    for path in paths:
+        assert client.get(path).status == 200, path
     assert client.get("docs/", accept="text/html").status == 200
     assert client.get("schema/").status == 200
 
@@ -142,7 +147,7 @@ def test_serve_is_a_server(aws: None, tmp_path: Path) -> None:
 
 def test_compose_describes_a_recorder_that_works(aws: None, tmp_path: Path) -> None:
     """Its settings and commands, with the peers of these tests in place of its other containers."""
-    services = yaml.safe_load((Path(__file__).parents[2] / "compose.yaml").read_text())["services"]
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
     here = {name: value for name, value in environ().items() if name.startswith("AWS_ENDPOINT_URL_")}
     settings = {**services["recorder"]["environment"], **here, "S3_PUBLIC_ENDPOINT_URL": here["AWS_ENDPOINT_URL_S3"]}
     assert services["tables"]["environment"] == services["sweep"]["environment"] == services["recorder"]["environment"]
@@ -179,6 +184,7 @@ print(json.dumps({
     "packages": [name for name in ("pytest", "moto", "mypy", "localstack") if importlib.util.find_spec(name)],
     "uncompiled": [str(path) for path in modules if not os.path.exists(importlib.util.cache_from_source(str(path)))],
     "secrets": [str(path) for path in task.iterdir() if path.name in (".git", ".env", ".local", "tests")],
+    "sources": [str(path) for path in (task / "web").rglob("*") if path.name in ("node_modules", "src")],
     "services": sorted(path.name for path in (task / "botocore/data").iterdir() if path.is_dir()),
 }))
 """
@@ -191,6 +197,7 @@ print(json.dumps({
         "packages": [],
         "uncompiled": [],
         "secrets": [],
+        "sources": [],
         "services": ["dynamodb", "s3", "sts"],
     }
 

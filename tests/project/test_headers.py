@@ -4,7 +4,10 @@ import re
 
 import pytest
 from django.conf import settings
+from django.http import HttpResponse
+from django.test import RequestFactory
 
+from recorder_project.headers import Headers
 from tests.client import Client
 
 BUCKET = f"https://{settings.RECORDINGS_BUCKET}.s3.{settings.AWS_REGION}.amazonaws.com"
@@ -48,6 +51,13 @@ def test_no_page_runs_inline_scripts(alice: Client) -> None:
         scripts = re.findall(r"<script([^>]*)>", answer.content.decode())
         assert scripts
         assert all("src=" in each or "application/json" in each for each in scripts)
+
+
+@pytest.mark.parametrize("kind", ["text/javascript", "text/html; charset=utf-8"])
+def test_a_script_may_reach_what_its_page_may(kind: str) -> None:
+    """A service worker's policy comes with its script."""
+    answer = Headers(lambda request: HttpResponse(content_type=kind))(RequestFactory().get("/sw.js"))
+    assert policy(answer["Content-Security-Policy"])["connect-src"] == ["'self'", BUCKET]
 
 
 def test_the_microphone_is_this_sites_own(nobody: Client) -> None:
