@@ -180,6 +180,10 @@ def test_there_is_an_alarm_for_each_thing_that_needs_a_person() -> None:
         ("AWS/ApiGateway", "5xx"),
     }
     assert all(len(each["AlarmDescription"]) > 40 for each in alarms)
+    ours = {each["MetricName"] for each in alarms if each["Namespace"] == {"Ref": "AWS::StackName"}}
+    source = (TEMPLATE.parent / "recordings/handlers.py").read_text()
+    assert len(ours) == 2
+    assert all(f'count("{name}"' in source for name in ours)
 
 
 def test_every_parameter_says_what_it_is_and_is_used() -> None:
@@ -188,6 +192,7 @@ def test_every_parameter_says_what_it_is_and_is_used() -> None:
         assert len(parameter["Description"]) > 10, name
         assert re.search(rf"!Ref {name}\b|\$\{{{name}\}}", text), name
     assert not re.search(r": [&*]\w|<<:", text), "CloudFormation knows no YAML aliases"
+    assert "Certificate" in translated()["Rules"]
 
 
 def test_outputs_say_what_comes_next() -> None:
