@@ -18,9 +18,9 @@ from urllib.parse import parse_qs, urlsplit
 import boto3
 import httpx
 import pytest
-from playwright.sync_api import Page, Request
+from playwright.sync_api import Page, Playwright, Request
 
-from tests.browser.conftest import ROOT, Server
+from tests.browser.conftest import ARGUMENTS, CHROMIUM, ROOT, Server
 
 SOURCE = ROOT / "tests" / "uppy"
 BUILT = ROOT / ".local" / "uppy"
@@ -79,6 +79,15 @@ def app(server: Server) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
+def page(playwright: Playwright, tmp_path: Path) -> Iterator[Page]:
+    """In a browser of its own, whose profile is on disk: what Golden Retriever keeps would fill the memory."""
+    profile = tmp_path / "profile"
+    context = playwright.chromium.launch_persistent_context(profile, executable_path=CHROMIUM, args=ARGUMENTS)
+    yield context.pages[0]
+    context.close()
+
+
+@pytest.fixture
 def files(tmp_path: Path) -> dict[str, Path]:
     """A lecture and a memo."""
     found = {}
@@ -96,7 +105,8 @@ def part_of(request: Request) -> int | None:
 
 def visit(page: Page, address: str, server: Server, app: httpx.Client) -> None:
     page.goto(address)
-    page.evaluate("([server, key]) => enter(server, key)", [server.url, app.headers["Authorization"].split()[1]])
+    page.evaluate("([server, key]) => void enter(server, key)", [server.url, app.headers["Authorization"].split()[1]])
+    page.wait_for_function("window.uppy", timeout=DONE_WITHIN)
 
 
 def slow_down(page: Page) -> None:
@@ -172,7 +182,7 @@ def test_cancelling_leaves_nothing(
     page.wait_for_function("seen.parts >= 3", timeout=DONE_WITHIN)
     with page.expect_response(lambda response: response.request.method == "DELETE") as answer:
         page.evaluate("void uppy.cancelAll()")
-    assert (answer.value.status, answer.value.json()) == (200, {})
+    assert answer.value.status == 200  # Uppy 6 leaves the body unread, and so it never arrives here
     assert app.get("accounts/me/").json()["used_bytes"] == 0
 
 

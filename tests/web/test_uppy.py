@@ -711,5 +711,6 @@ def test_a_mismatch_keeps_its_bytes_whoever_goes_on_with_it(alice: Client, uppy:
 
 def test_no_log_holds_a_grant(uppy: Uppy, caplog: pytest.LogCaptureFixture) -> None:
     assert uppy.get("/params").status == 400
-    assert "/uppy/…/s3/params" in caplog.text
-    assert uppy.base not in caplog.text
+    said = [str(vars(record)) for record in caplog.records]
+    assert any("/uppy/{grant}/s3/params" in line for line in said)
+    assert not any(uppy.base.rpartition("/")[2] in line for line in said)
