@@ -67,7 +67,7 @@ def sign_up(machine: Machine) -> World:
         ALICE.auth_key, ALICE.user_id = answer.json["auth_key"], answer.json["user_id"]
         return answer.status, ""
 
-    return machine.meddle(Operation("given sign-up", act), machine.read(), lambda at, call, step: step())[1]
+    return machine.meddle(Operation("given sign-up", act), machine.empty, lambda at, call, step: step())[1]
 
 
 def put() -> None:

@@ -203,6 +203,7 @@ class Machine:
         self.calls = 0  # really made
         self.raw: Any = None
         self.current: World | None = None
+        self.empty: World  # as it is before anything is done
         self.worlds: dict[str, World] = {}
         self.replies: dict[str, Reply] = {}
         self.nexts: dict[tuple[Operation, History], Call | Outcome] = {}
@@ -231,6 +232,8 @@ class Machine:
                 ):
                     if getattr(module, name, None) is real:
                         patch.setattr(module, name, fake)
+            self.ids = {}
+            self.empty = self.read()
             yield self
 
     def next(self, operation: Operation, history: History) -> Call | Outcome:
@@ -321,9 +324,9 @@ class Machine:
         self.current = self.read()
         return reply, self.current
 
-    def run(self, world: World | None, name: str, act: Callable[[], Any], day: int = 0) -> World:
+    def run(self, world: World, name: str, act: Callable[[], Any], day: int = 0) -> World:
         """The world after `act`, which must not fail. `name` must be another one each time."""
-        outcome, after = self.finish(Operation(name, lambda: act() or (200, ""), day), world or self.read())
+        outcome, after = self.finish(Operation(name, lambda: act() or (200, ""), day), world)
         assert outcome.status < 400, outcome
         return after
 

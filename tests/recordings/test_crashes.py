@@ -170,8 +170,8 @@ def check_end(
     retried, end = machine.finish(again, after)
     assert retried.status < 500, f"{what}, retried: {retried}"
     for name, act in (("event", hear), ("sweep", sweep)):
-        end = finish(machine, Operation(f"3 {name}", act), end)
-        undisturbed = finish(machine, Operation(f"3 {name}", act), undisturbed)
+        tomorrow = Operation(f"3 {name}", act, again.day + 1)
+        end, undisturbed = finish(machine, tomorrow, end), finish(machine, tomorrow, undisturbed)
     assert shape(end) == shape(undisturbed), what
 
 

@@ -99,7 +99,7 @@ def put(content: bytes, **params: Any) -> Callable[[], None]:
 def starts(machine: Machine) -> dict[str, World]:
     """The states in which operations find a recording."""
 
-    def done(world: World | None, name: str, act: Callable[[], Any] | None = None) -> World:
+    def done(world: World, name: str, act: Callable[[], Any] | None = None) -> World:
         return machine.run(world, f"given {name}", act or ACTS[name])
 
     def crashed(world: World, name: str, after: str) -> World:
@@ -114,7 +114,7 @@ def starts(machine: Machine) -> dict[str, World]:
         raise AssertionError(f"{name} makes no {after}")
 
     proof = {"ChecksumSHA256": checksum(CONTENT), "ChecksumAlgorithm": "SHA256"}
-    nothing = done(None, "account", open_account)
+    nothing = done(machine.empty, "account", open_account)
     uploading = done(nothing, "create")
     wrong = done(uploading, "wrong", put(WRONG))
     right = done(uploading, "right", put(CONTENT, **proof))
