@@ -8,15 +8,18 @@ IMAGE ?= recorder
 
 PY := .venv/bin/python
 READY := .venv/ready
+PAGE := web/static/web/app/main.js
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format types imports schema schema-update integration browser walk soak bench image image-test local-lambda deploy clean
+.PHONY: help run web test lint format types imports schema schema-update integration browser walk soak bench image image-test local-lambda deploy clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(READY) ## Run Recorder with an embedded AWS; PORT=8001 for another port
+run: $(READY) $(PAGE) ## Run Recorder with an embedded AWS; PORT=8001 for another port
 	@$(PY) manage.py runserver $(PORT)
+
+web: $(PAGE) ## Build the recorder page; needs npm
 
 test: $(READY) ## Run the unit tests
 	$(PY) -m pytest -n auto -m "not soak" --ignore=tests/integration --ignore=tests/browser tests
@@ -47,7 +50,7 @@ schema-update: $(READY) ## Write docs/openapi.yaml
 integration: $(READY) ## Run the tests on DynamoDB Local and a strict S3; needs Java 17 and npm
 	$(PY) -m pytest -p tests.integration.environment -m "not soak" tests/integration
 
-browser: $(READY) ## Run the tests in a real browser, on the same peers; needs Chromium as well
+browser: $(READY) $(PAGE) ## Run the tests in a real browser, on the same peers; needs Chromium as well
 	$(PY) -m pytest -m browser tests/browser
 
 walk: $(READY) ## Do what Recorder is for against `make run`, with a restart in the middle
@@ -78,8 +81,13 @@ deploy: ## Build, push and deploy to AWS: see docs/deploy.md; STACK, ARCH, TAG, 
 	@ENGINE=$(ENGINE) ./deploy.sh
 
 clean: ## Remove what can be made again; the recordings in .local/aws stay
-	rm -rf .venv .local/peers .local/uppy .local/openapi.yaml staticfiles .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv web/node_modules web/static/web/app .local/peers .local/uppy .local/openapi.yaml staticfiles .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Without npm, Recorder runs without its page.
+$(PAGE): web/package.json web/package-lock.json $(wildcard web/src/*)
+	@if command -v npm >/dev/null; then cd web && npm ci --no-audit --no-fund --silent && npm run --silent build; \
+	else echo "There is no npm here: the recorder page is left out."; fi
 
 $(READY): requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Recorder needs Python 3.11 or newer. Try: make PYTHON=python3.13 …")'

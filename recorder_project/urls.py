@@ -39,6 +39,7 @@ urlpatterns = [
     path("login/<slug:name>/callback/", signin.callback),
     path("logout/", web.logout),
     path("health/", web.health),
+    path("sw.js", web.service_worker),
     path("api/v1/accounts/me/", MeView.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"})),
     path("api/v1/accounts/me/export/", MeView.as_view({"get": "export"})),
     path("api/v1/accounts/kakao/unlink/", KakaoView.as_view({"get": "unlinked", "post": "unlinked"})),

@@ -1,6 +1,8 @@
 """Pages for people and probes: home, signing in and out, health, the API's own document."""
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from pathlib import Path
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
@@ -16,10 +18,27 @@ from recordings.models import Ledger
 from recordings.storage import reachable
 from web.signin import own_target, page, shows_problems
 
+BUILT = Path(__file__).parent / "static/web/app"  # what `npm run build` makes of web/src
+
 
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
-    return render(request, "web/home.html", {"user": session_of(request)})
+    """The recorder page for who is signed in, if it has been built; else a page that leads to what there is."""
+    session = session_of(request)
+    name = "recorder" if session and (BUILT / "main.js").exists() else "home"
+    return render(request, f"web/{name}.html", {"user": session})
+
+
+@require_GET
+def service_worker(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Django hands it over
+    """The page's service worker, at the root, since it may serve only what is below its own address."""
+    try:
+        script = (BUILT / "sw.js").read_bytes()
+    except FileNotFoundError:
+        raise Http404 from None
+    policy = "default-src 'none'; connect-src 'self'"  # it fetches what the page asks for
+    headers = {"Cache-Control": "no-cache", "Content-Security-Policy": policy}
+    return HttpResponse(script, content_type="text/javascript", headers=headers)
 
 
 @require_http_methods(["GET", "POST"])

@@ -1,0 +1,291 @@
+"""The recorder page in Chromium, with its fake microphone, on what `make run` starts: what a person does with it."""
+
+import itertools
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.browser.conftest import ROOT, free_addresses, wait
+
+AUDIO = ROOT / "tests" / "audio"
+AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
+SOON = 20_000  # ms
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Recorder with its embedded AWS, which tells it of each object as S3 does."""
+    home = tmp_path_factory.mktemp("page")
+    url, _ = free_addresses()
+    environ = {"PATH": os.environ["PATH"], "LOCAL_DIR": str(home)}
+    command = [sys.executable, "manage.py", "runserver", "--noreload", url.removeprefix("http://")]
+    with (home / "log").open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environ, stdout=output, stderr=output, start_new_session=True
+        )
+        try:
+            wait(process, f"{url}/health/", home / "log")
+            yield url
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-US")
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, url: str) -> Iterator[Page]:
+    """The page of a new guest. Whatever the browser complains of fails the test."""
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda line: complaints.append(line.text) if "Content Security" in line.text else None)
+    page.goto(f"{url}/login/")
+    page.get_by_role("button", name="Continue as a guest").click()
+    expect(page.get_by_role("heading", name="Nothing here yet")).to_be_visible(timeout=SOON)
+    yield page
+    assert complaints == []
+
+
+def record(page: Page, seconds: float) -> None:
+    page.get_by_role("button", name="Record", exact=True).click()
+    expect(page.get_by_role("button", name="Stop and save")).to_be_visible()
+    time.sleep(seconds)
+    page.get_by_role("button", name="Stop and save").click()
+
+
+def safe(page: Page, count: int = 1) -> None:
+    """So many recordings are in the list, each proven and listened to."""
+    expect(page.locator(".item .safe")).to_have_count(count, timeout=SOON)
+    expect(page.locator(".item .length", has_text=re.compile(r"\d:\d\d"))).to_have_count(count, timeout=SOON)
+
+
+def upload(page: Page, *names: str) -> None:
+    page.locator("input[type=file]").set_input_files([AUDIO / name for name in names])
+    safe(page, len(names))
+
+
+def heights(page: Page) -> list[int]:
+    """How tall the waveform stands in each column of its pixels."""
+    found: list[int] = page.locator(".waveform canvas").evaluate(
+        """canvas => {
+            const { data, width, height } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            return Array.from({ length: width }, (_, x) =>
+                Array.from({ length: height }, (_, y) => data[(y * width + x) * 4 + 3] > 128).filter(Boolean).length);
+        }"""
+    )
+    return found
+
+
+def violations(page: Page) -> list[str]:
+    page.evaluate(AXE.read_text())
+    found: list[str] = page.evaluate(
+        "async () => (await axe.run()).violations.map(each => each.id + ': ' + each.nodes.map(node => node.html))"
+    )
+    return found
+
+
+def test_the_life_of_a_recording(page: Page) -> None:
+    record(page, 6)
+    safe(page)
+    expect(page.locator(".item .length")).to_have_text(re.compile("0:0[5-7]"))
+    page.locator(".item").click()
+
+    # The fake microphone beeps twice a second: tall where it beeps, flat between.
+    slider = page.get_by_role("slider", name="Position")
+    expect(slider).to_have_attribute("aria-valuemax", re.compile("[5-7]"))
+    page.wait_for_timeout(1000)
+    tall = [height > 60 for height in heights(page)]
+    beeps = sum(1 for left, right in itertools.pairwise(tall) if right and not left)
+    assert 8 <= beeps <= 30
+    assert 0.02 < sum(tall) / len(tall) < 0.3
+
+    page.get_by_label("Speed").select_option("2")
+    page.get_by_role("button", name="Play").click()
+    expect(slider).to_have_attribute("aria-valuenow", re.compile("[1-5]"), timeout=SOON)
+    assert page.evaluate("document.querySelector('audio').playbackRate") == 2
+    page.get_by_role("button", name="Pause").click()
+    slider.press("Home")
+    slider.press("ArrowRight")
+    assert 4.5 < page.evaluate("document.querySelector('audio').currentTime") <= 5.1
+
+    page.get_by_label("Name").fill("바다 이야기 & more")
+    page.get_by_label("Name").press("Enter")
+    expect(page.locator(".item .name")).to_have_text("바다 이야기 & more")
+    page.get_by_label("Add a tag").fill("family")
+    page.get_by_label("Add a tag").press("Enter")
+    expect(page.get_by_role("button", name="Remove the tag family")).to_be_visible()
+    page.get_by_label("Notes").fill("In the kitchen")
+    page.get_by_label("Notes").blur()
+    page.get_by_role("button", name="Favourite").click()
+    expect(page.get_by_role("button", name="Favourite")).to_have_attribute("aria-pressed", "true")
+
+    page.get_by_label("Search recordings").fill("nowhere to be found")
+    expect(page.get_by_role("heading", name="Nothing found")).to_be_visible()
+    for words in ("이야기", "KITCHEN"):
+        page.get_by_label("Search recordings").fill(words)
+        expect(page.locator(".item")).to_have_count(1)
+    page.get_by_label("Search recordings").fill("")
+    page.get_by_label("Tags", exact=True).select_option("family")
+    expect(page.locator(".item")).to_have_count(1)
+    page.get_by_role("link", name="Favourites").click()
+    expect(page.locator(".item")).to_have_count(1)
+
+    page.locator(".item").click()
+    page.get_by_role("button", name="Move to trash").click()
+    expect(page.locator(".item")).to_have_count(0)
+    page.get_by_role("link", name="Trash").click()
+    page.locator(".item").click()
+    page.get_by_role("button", name="Restore").click()
+    page.get_by_role("link", name="Recordings").click()
+    expect(page.locator(".item")).to_have_count(1)
+    page.locator(".item").click()
+    page.get_by_role("button", name="Move to trash").click()
+    page.get_by_role("link", name="Trash").click()
+    page.locator(".item").click()
+    page.get_by_role("button", name="Delete for good").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.get_by_role("heading", name="The trash is empty")).to_be_visible()
+
+
+def test_a_tab_that_dies_loses_two_seconds_at_most(page: Page, context: BrowserContext, url: str) -> None:
+    page.get_by_role("button", name="Record", exact=True).click()
+    page.wait_for_timeout(7000)
+    page.close(run_before_unload=False)
+    again = context.new_page()
+    again.goto(url)
+    expect(again.get_by_role("heading", name="A recording was interrupted")).to_be_visible(timeout=SOON)
+    again.get_by_role("button", name="Keep it").click()
+    safe(again)
+    minutes, seconds = again.locator(".item .length").inner_text().split(":")
+    assert minutes == "0"
+    assert int(seconds) >= 4
+
+
+def test_what_is_recorded_offline_is_sent_later(page: Page, context: BrowserContext, url: str) -> None:
+    page.evaluate("navigator.serviceWorker.ready")
+    page.reload()
+    expect(page.get_by_role("button", name="Record", exact=True)).to_be_visible()
+    context.set_offline(True)
+    record(page, 3)
+    expect(page.get_by_text("Waiting for the network")).to_be_visible()
+    page.reload()  # it opens offline, and has forgotten nothing
+    expect(page.get_by_text("You are offline.", exact=False).first).to_be_visible()
+    expect(page.get_by_text("Waiting for the network")).to_be_visible()
+    context.set_offline(False)
+    safe(page)
+
+
+def test_two_tabs(page: Page, context: BrowserContext, url: str) -> None:
+    """One records, the other knows that this recording lives, and what is sent is sent once."""
+    other = context.new_page()
+    other.goto(url)
+    page.get_by_role("button", name="Record", exact=True).click()
+    page.wait_for_timeout(3000)
+    other.reload()
+    expect(other.get_by_role("button", name="Record", exact=True)).to_be_visible()
+    expect(other.get_by_role("heading", name="A recording was interrupted")).to_have_count(0)
+    page.get_by_role("button", name="Stop and save").click()
+    page.wait_for_timeout(3000)
+    page.reload()
+    safe(page)
+
+
+def test_a_blocked_microphone_is_explained(browser: Browser, url: str) -> None:
+    context = browser.new_context(locale="en-US")
+    page = context.new_page()
+    page.add_init_script(
+        "navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', 'NotAllowedError'))"
+    )
+    page.goto(f"{url}/login/")
+    page.get_by_role("button", name="Continue as a guest").click()
+    page.get_by_role("button", name="Record", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("Allow the microphone")
+    context.close()
+
+
+def test_files_of_every_kind(page: Page, tmp_path: Path) -> None:
+    upload(page, "speech.m4a", "speech.mp3", "speech.wav", "speech.webm", "speech.ogg")
+    lengths = page.locator(".item .length").all_inner_texts()
+    assert lengths == ["0:03"] * 5
+    text = tmp_path / "letter.txt"
+    text.write_text("not audio")
+    page.locator("input[type=file]").set_input_files(text)
+    expect(page.get_by_text("“letter.txt” is not audio.")).to_be_visible()
+
+
+def test_a_large_file_goes_in_parts(page: Page, tmp_path: Path) -> None:
+    header = (AUDIO / "speech.wav").read_bytes()[:44]
+    large = tmp_path / "lecture.wav"
+    large.write_bytes(header[:4] + b"\xff\xff\xff\xff" + header[8:40] + b"\xff\xff\xff\xff" + bytes(17 * 2**20))
+    page.locator("input[type=file]").set_input_files(large)
+    expect(page.locator(".item .safe")).to_have_count(1, timeout=60_000)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
+def test_everybody_can_use_it(browser: Browser, page: Page, url: str, scheme: str, width: int) -> None:
+    """axe finds nothing, nothing is wider than the screen. SCREENSHOTS names a folder to keep what it looks like."""
+    upload(page, "speech.m4a", "speech.ogg", "speech.mp3")
+    page.set_viewport_size({"width": width, "height": 740 if width < 500 else 900})
+    page.emulate_media(color_scheme="light" if scheme == "light" else "dark")
+    seen = 0
+
+    def look(name: str) -> None:
+        nonlocal seen
+        seen += 1
+        page.wait_for_timeout(500)
+        assert violations(page) == [], name
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        if folder := os.environ.get("SCREENSHOTS"):
+            page.screenshot(path=Path(folder) / f"page-{name}-{scheme}-{width}.png")
+
+    look("list")
+    page.locator(".item").nth(1).click()
+    page.get_by_label("Name").fill("Grandmother tells of the harbour")
+    page.get_by_label("Name").press("Enter")
+    page.get_by_label("Add a tag").fill("family")
+    page.get_by_label("Add a tag").press("Enter")
+    page.get_by_label("Notes").fill("In the kitchen. From 0:02 on in Korean.")
+    page.get_by_role("slider").focus()
+    page.get_by_role("slider").press("ArrowRight")
+    look("recording")
+    page.get_by_role("button", name="Record", exact=True).click()
+    page.wait_for_timeout(1500)
+    look("running")
+    page.get_by_role("button", name="Stop and save").click()
+    page.get_by_role("link", name="Account").click()
+    expect(page.get_by_role("heading", name="Devices")).to_be_visible()
+    look("account")
+    page.get_by_role("link", name="Trash").click()
+    look("trash")
+    assert seen == 5
+
+
+def test_signing_out(page: Page) -> None:
+    page.get_by_role("link", name="Account").click()
+    page.get_by_role("button", name="Sign out", exact=True).click()
+    expect(page.get_by_role("link", name="Sign in")).to_be_visible()
+
+
+def test_korean(browser: Browser, url: str) -> None:
+    context = browser.new_context(locale="ko-KR")
+    page = context.new_page()
+    page.goto(f"{url}/login/")
+    page.locator("form button").first.click()
+    expect(page.get_by_role("button", name="녹음하기")).to_be_visible()
+    assert page.evaluate("document.documentElement.lang") == "ko"
+    context.close()

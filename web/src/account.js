@@ -1,0 +1,88 @@
+// Devices, storage, export, leaving.
+
+import { get, remove } from "./api.js";
+import { confirmed, h, say } from "./dom.js";
+import { bytes, choose, date, language, languages, t } from "./words.js";
+
+export async function account(place) {
+  const [me, devices] = await Promise.all([get("accounts/me/"), get("accounts/sessions/")]);
+  const again = () => account(place);
+  const guarded = (work) => () => work().catch((error) => say(error.message, true));
+
+  const end = (session) => guarded(async () => (await remove(`accounts/sessions/${session.session_id}/`), again()));
+  const endOthers = guarded(async () => (await remove("accounts/sessions/?scope=others"), again()));
+  const close = guarded(async () => {
+    if (!(await confirmed(t("close_question"), t("yes_delete"), t("cancel")))) return;
+    await remove("accounts/me/");
+    location.assign("/");
+  });
+
+  place.replaceChildren(
+    h(
+      "div",
+      { class: "account" },
+      h("h2", {}, t("account")),
+      usage(me),
+      me.is_guest && h("p", { class: "card" }, t("guest")),
+      h("h3", {}, t("devices")),
+      h(
+        "ul",
+        { class: "list devices" },
+        devices.results.map((session) =>
+          h(
+            "li",
+            {},
+            h("span", { class: "name" }, session.device_name || "–"),
+            h("span", { class: "quiet-text" }, session.current ? t("this_device") : t("seen", date(session.last_seen_at))),
+            !session.current && h("button", { class: "quiet", onclick: end(session) }, t("sign_out_device")),
+          ),
+        ),
+      ),
+      devices.results.length > 1 && h("button", { class: "quiet", onclick: endOthers }, t("sign_out_others")),
+      h("h3", {}, t("language")),
+      h(
+        "select",
+        { "aria-label": t("language"), onchange: (event) => choose(event.target.value) },
+        Object.entries(languages).map(([code, name]) => h("option", { value: code, selected: code === language }, name)),
+      ),
+      h("h3", {}, t("export")),
+      h("p", { class: "quiet-text" }, t("export_text")),
+      h("button", { class: "quiet", onclick: guarded(exportAll) }, t("export")),
+      h("h3", {}, t("sign_out")),
+      h("button", { class: "quiet", onclick: signOut }, t("sign_out")),
+      h("h3", {}, t("close")),
+      h("p", { class: "quiet-text" }, t("close_text")),
+      h("button", { class: "danger", onclick: close }, t("close")),
+      h("p", { class: "quiet-text" }, h("a", { href: "/api/v1/docs/" }, t("api"))),
+    ),
+  );
+}
+
+export function usage(me) {
+  const text = t("used", bytes(me.used_bytes), bytes(me.quota_bytes));
+  return h(
+    "div",
+    { class: "usage" },
+    h("meter", { max: me.quota_bytes, value: me.used_bytes, high: me.quota_bytes * 0.9, "aria-label": text }),
+    h("span", { class: "quiet-text" }, text),
+  );
+}
+
+async function exportAll() {
+  const pages = [];
+  for (let cursor = ""; cursor !== null; ) {
+    const page = await get(`accounts/me/export/?cursor=${encodeURIComponent(cursor)}`);
+    pages.push(page);
+    cursor = page.next_cursor;
+  }
+  const all = { account: pages[0].account, recordings: pages.flatMap((page) => page.recordings) };
+  const url = URL.createObjectURL(new Blob([JSON.stringify(all, null, 2)], { type: "application/json" }));
+  h("a", { href: url, download: "recorder.json" }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+  say(t("export_done"));
+}
+
+async function signOut() {
+  for (const name of await caches.keys()) await caches.delete(name);
+  document.getElementById("sign-out").submit();
+}

@@ -1,0 +1,191 @@
+// The page: what it shows, the red button, and files that are dropped on it.
+
+import { account, usage } from "./account.js";
+import { get } from "./api.js";
+import { h, icon, say } from "./dom.js";
+import { Library } from "./library.js";
+import { Take } from "./recorder.js";
+import * as store from "./store.js";
+import * as uploads from "./uploads.js";
+import { clock, date, language, t } from "./words.js";
+
+const VIEWS = { library: ["waves", "recordings"], favorites: ["heart", "favorites"], trash: ["trash", "trash"], account: ["user", "account"] };
+const ACCEPTED = /^(audio\/|video\/(mp4|webm)|application\/ogg)/;
+const TYPES = { amr: "audio/amr", caf: "audio/x-caf", flac: "audio/flac", m4a: "audio/mp4", mp3: "audio/mpeg", oga: "audio/ogg", ogg: "audio/ogg", opus: "audio/ogg", wav: "audio/wav", "3gp": "audio/3gpp" };
+
+const main = document.querySelector("main");
+const bar = document.getElementById("bar");
+const library = new Library(main);
+let take = null;
+
+// Where we are.
+
+const view = () => (location.hash.slice(2) in VIEWS ? location.hash.slice(2) : "library");
+
+const links = new Map(
+  Object.entries(VIEWS).map(([name, [picture, words]]) => [name, h("a", { href: `#/${name}` }, icon(picture), h("span", {}, t(words)))]),
+);
+
+function show() {
+  for (const [name, link] of links) {
+    if (name === view()) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  if (view() === "account") account(main).catch(() => main.replaceChildren(h("p", { class: "empty" }, t("unreachable"))));
+  else library.open(view());
+}
+
+async function showUsage() {
+  const me = await get("accounts/me/").catch(() => null);
+  if (me) document.getElementById("usage").replaceChildren(usage(me));
+}
+
+// Recording.
+
+const problem = h("div", { class: "problem", role: "alert" });
+
+function idle() {
+  const file = h("input", { type: "file", multiple: true, accept: "audio/*,video/mp4,video/webm,.amr,.caf,.opus", hidden: true, onchange: () => add(file.files) });
+  bar.replaceChildren(
+    problem,
+    h(
+      "div",
+      { class: "row controls" },
+      h("span", { class: "side" }, inputs()),
+      h("button", { class: "record", "aria-label": t("record"), onclick: begin }, h("span", { class: "dot" })),
+      h("span", { class: "side" }, h("button", { class: "quiet add", onclick: () => file.click() }, icon("plus"), h("span", {}, t("add"))), file),
+    ),
+  );
+}
+
+function inputs() {
+  const choice = h("select", { "aria-label": t("input"), class: "input", hidden: true, onchange: () => localStorage.setItem("input", choice.value) });
+  navigator.mediaDevices?.enumerateDevices().then((devices) => {
+    const microphones = devices.filter((device) => device.kind === "audioinput" && device.label);
+    choice.hidden = microphones.length < 2;
+    choice.replaceChildren(...microphones.map((device) => h("option", { value: device.deviceId }, device.label)));
+    const stored = localStorage.getItem("input");
+    if (microphones.some((device) => device.deviceId === stored)) choice.value = stored;
+  });
+  return choice;
+}
+
+async function begin() {
+  problem.replaceChildren();
+  const chosen = localStorage.getItem("input");
+  const name = t("recorded", date(new Date()));
+  try {
+    take = await Take.begin(name, chosen);
+  } catch (error) {
+    if (error.name === "OverconstrainedError") {
+      localStorage.removeItem("input");
+      return begin();
+    }
+    const missing = error.name === "NotFoundError" || !navigator.mediaDevices;
+    problem.replaceChildren(
+      h("h2", {}, t(missing ? "no_microphone" : "refused")),
+      missing ? "" : h("p", {}, t("refused_text")),
+    );
+    return;
+  }
+  running();
+}
+
+function running() {
+  const time = h("output", { class: "timer" }, "0:00");
+  const fill = h("span");
+  const level = h("span", { class: "level", role: "img", "aria-label": t("level") }, fill);
+  const state = h("span", { class: "state", role: "status" }, t("recording"));
+  const pause = h("button", { class: "quiet", onclick: toggle }, icon("pause"), t("pause"));
+  const stop = h("button", { class: "record running", "aria-label": t("stop"), onclick: end }, h("span", { class: "square" }));
+  const mine = take;
+
+  function toggle() {
+    mine.toggle();
+    pause.replaceChildren(icon(mine.paused ? "microphone" : "pause"), t(mine.paused ? "resume" : "pause"));
+    state.textContent = t(mine.paused ? "paused" : "recording");
+    bar.classList.toggle("paused", mine.paused);
+  }
+
+  async function end() {
+    stop.disabled = pause.disabled = true;
+    await mine.stop();
+    take = null;
+    bar.classList.remove("live", "paused");
+    idle();
+  }
+
+  function tick() {
+    if (take !== mine) return;
+    time.textContent = clock(mine.seconds);
+    fill.style.width = `${mine.paused ? 0 : Math.round(mine.level * 100)}%`;
+    requestAnimationFrame(tick);
+  }
+
+  bar.classList.add("live");
+  bar.replaceChildren(
+    h("div", { class: "row controls" }, h("span", { class: "side" }, state, time, level), stop, h("span", { class: "side" }, pause)),
+  );
+  stop.focus();
+  tick();
+}
+
+// Files.
+
+async function add(files) {
+  for (const file of files) {
+    const type = file.type || TYPES[file.name.split(".").pop().toLowerCase()] || "";
+    if (!ACCEPTED.test(type) || !file.size) {
+      say(t("not_audio", file.name), true);
+      continue;
+    }
+    const copy = file.type === type ? file : new File([file], file.name, { type });
+    await store.keep(copy, file.name.slice(0, 255), new Date(file.lastModified || Date.now()).toISOString());
+  }
+}
+
+const cover = h("div", { class: "cover", hidden: true }, icon("plus"), t("drop"));
+addEventListener("dragover", (event) => {
+  if (!event.dataTransfer.types.includes("Files")) return;
+  event.preventDefault();
+  cover.hidden = false;
+});
+addEventListener("dragleave", (event) => event.relatedTarget === null && (cover.hidden = true));
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  cover.hidden = true;
+  add(event.dataTransfer.files);
+});
+
+// The rest.
+
+addEventListener("keydown", (event) => {
+  if (!event.target.closest?.("input, textarea, select, button, a, dialog, [role=slider]")) library.chosen?.press(event);
+});
+addEventListener("beforeunload", (event) => take && event.preventDefault());
+addEventListener("hashchange", show);
+addEventListener("used", showUsage);
+
+function network() {
+  document.getElementById("network").textContent = navigator.onLine ? "" : t("offline");
+}
+addEventListener("online", () => (network(), show(), showUsage()));
+addEventListener("offline", network);
+
+document.documentElement.lang = language;
+document.body.append(cover);
+document.querySelector("nav").replaceChildren(...links.values());
+network();
+idle();
+show();
+showUsage();
+uploads.run(
+  (recording) => {
+    say(t("sent", recording.name));
+    library.arrived(recording);
+    showUsage();
+    uploads.settled(recording.id, (news) => library.arrived(news));
+  },
+  (error, failed) => say(t("failed", `${failed.name}: ${error.message}`), true),
+);
+navigator.serviceWorker?.register("/sw.js");

@@ -1,0 +1,99 @@
+// Every word of the page, in English and Korean, and how times and sizes read.
+
+const EN = {
+  recordings: "Recordings", favorites: "Favourites", trash: "Trash", account: "Account",
+  record: "Record", pause: "Pause", resume: "Resume", stop: "Stop and save", recording: "Recording", paused: "Paused",
+  recorded: "Recording {0}", input: "Microphone", level: "Level", add: "Add files", drop: "Drop audio files to keep them",
+  search: "Search recordings", all_tags: "All tags", more: "Show more",
+  empty: "Nothing here yet", empty_hint: "Press the red button and talk. What you say is kept every two seconds, even if this tab closes.",
+  none_found: "Nothing found", none_found_hint: "Names and notes were searched.",
+  empty_trash: "The trash is empty", empty_favorites: "No favourites yet",
+  choose: "Choose a recording to listen to it",
+  play: "Play", speed: "Speed", skip_silence: "Skip silence", position: "Position", back: "Back to the list",
+  name: "Name", tags: "Tags", add_tag: "Add a tag", remove_tag: "Remove the tag {0}", notes: "Notes", notes_hint: "Write what this is about",
+  favorite: "Favourite", download: "Download", to_trash: "Move to trash", restore: "Restore", purge: "Delete for good",
+  purge_question: "Delete “{0}” for good? This can't be undone.", cancel: "Cancel", yes_delete: "Delete",
+  purge_all: "Empty the trash", purge_all_question: "Delete everything in the trash for good?",
+  trashed: "Moved to the trash", restored: "Restored", purged: "Deleted for good", saved: "Saved", undo: "Undo",
+  safe: "Safe to delete from this device", safe_short: "Safe", checking: "Being checked", mismatch: "The stored bytes are not those that were sent",
+  unplayable: "No sound was found in this file. It is kept, and can be downloaded.", no_player: "This browser can't play this format. Download it to listen.",
+  listening: "Drawing the waveform …",
+  waiting: "Waiting for the network", sending: "Sending {0} %", failed: "Not sent: {0}", retry: "Try again", discard: "Discard",
+  discard_question: "Discard “{0}”? It is nowhere else.",
+  found: "A recording was interrupted", found_text: "“{0}” was not finished. What was said up to the last two seconds is here.", finish: "Keep it",
+  sent: "“{0}” is safe",
+  refused: "The microphone is blocked", refused_text: "Allow the microphone for this page: click the symbol beside the address, choose “Allow”, then press Record again. On a phone, look into the browser's site settings.",
+  no_microphone: "No microphone was found. Connect one, then press Record again.",
+  offline: "You are offline. You can record; it is sent when you are back.", unreachable: "The list can't be loaded just now.",
+  not_audio: "“{0}” is not audio.", big: "That is too large.",
+  used: "{0} of {1} used", guest: "You are a guest: without a login, this account goes 30 days after its last use. Keep it by adding a login.",
+  devices: "Devices", this_device: "This device", seen: "last seen {0}", sign_out_device: "Sign out", sign_out_others: "Sign out all others", sign_out: "Sign out",
+  export: "Export everything", export_text: "One file with all that is stored about you, with links to download each recording.", export_done: "Exported",
+  close: "Close the account", close_text: "Deletes every recording and everything about you, at once and for good.", close_question: "Delete your account and every recording for good?",
+  language: "Language", api: "The API", facts: "Details", leave: "A recording is running.",
+  shortcuts: "Space plays, ← and → move 5 seconds, [ and ] change the speed.",
+};
+
+const KO = {
+  recordings: "녹음", favorites: "즐겨찾기", trash: "휴지통", account: "계정",
+  record: "녹음하기", pause: "일시정지", resume: "계속", stop: "멈추고 저장", recording: "녹음 중", paused: "일시정지됨",
+  recorded: "녹음 {0}", input: "마이크", level: "음량", add: "파일 추가", drop: "오디오 파일을 여기에 놓으세요",
+  search: "녹음 검색", all_tags: "모든 태그", more: "더 보기",
+  empty: "아직 녹음이 없습니다", empty_hint: "빨간 버튼을 누르고 말하세요. 탭이 닫혀도 2초마다 저장됩니다.",
+  none_found: "찾은 것이 없습니다", none_found_hint: "이름과 메모에서 찾았습니다.",
+  empty_trash: "휴지통이 비어 있습니다", empty_favorites: "아직 즐겨찾기가 없습니다",
+  choose: "들을 녹음을 고르세요",
+  play: "재생", speed: "속도", skip_silence: "무음 건너뛰기", position: "재생 위치", back: "목록으로",
+  name: "이름", tags: "태그", add_tag: "태그 추가", remove_tag: "태그 {0} 지우기", notes: "메모", notes_hint: "무엇에 대한 녹음인지 적어 두세요",
+  favorite: "즐겨찾기", download: "내려받기", to_trash: "휴지통으로", restore: "되돌리기", purge: "완전히 삭제",
+  purge_question: "“{0}”을(를) 완전히 삭제할까요? 되돌릴 수 없습니다.", cancel: "취소", yes_delete: "삭제",
+  purge_all: "휴지통 비우기", purge_all_question: "휴지통에 있는 것을 모두 완전히 삭제할까요?",
+  trashed: "휴지통으로 옮겼습니다", restored: "되돌렸습니다", purged: "완전히 삭제했습니다", saved: "저장했습니다", undo: "실행 취소",
+  safe: "이 기기에서 지워도 안전합니다", safe_short: "안전", checking: "확인 중", mismatch: "저장된 내용이 보낸 것과 다릅니다",
+  unplayable: "이 파일에서 소리를 찾지 못했습니다. 보관되어 있으며 내려받을 수 있습니다.", no_player: "이 브라우저는 이 형식을 재생하지 못합니다. 내려받아 들으세요.",
+  listening: "파형을 그리는 중 …",
+  waiting: "네트워크를 기다리는 중", sending: "보내는 중 {0} %", failed: "보내지 못함: {0}", retry: "다시 시도", discard: "버리기",
+  discard_question: "“{0}”을(를) 버릴까요? 다른 곳에는 없습니다.",
+  found: "녹음이 중단되었습니다", found_text: "“{0}” 녹음이 끝나지 않았습니다. 마지막 2초 전까지 남아 있습니다.", finish: "보관하기",
+  sent: "“{0}” 안전하게 보관됨",
+  refused: "마이크가 차단되었습니다", refused_text: "이 페이지에 마이크를 허용하세요. 주소 옆의 기호를 눌러 “허용”을 고른 다음 다시 녹음을 누르세요. 휴대폰에서는 브라우저의 사이트 설정을 보세요.",
+  no_microphone: "마이크가 없습니다. 연결한 다음 다시 녹음을 누르세요.",
+  offline: "오프라인입니다. 녹음할 수 있고, 연결되면 보냅니다.", unreachable: "지금은 목록을 불러올 수 없습니다.",
+  not_audio: "“{0}”은(는) 오디오가 아닙니다.", big: "너무 큽니다.",
+  used: "{1} 중 {0} 사용", guest: "손님 계정입니다. 로그인을 추가하지 않으면 마지막 사용 30일 뒤에 사라집니다.",
+  devices: "기기", this_device: "이 기기", seen: "마지막 사용 {0}", sign_out_device: "로그아웃", sign_out_others: "다른 기기 모두 로그아웃", sign_out: "로그아웃",
+  export: "모두 내보내기", export_text: "저장된 모든 것과 각 녹음의 내려받기 링크를 파일 하나로 받습니다.", export_done: "내보냈습니다",
+  close: "계정 닫기", close_text: "모든 녹음과 모든 정보를 바로, 완전히 삭제합니다.", close_question: "계정과 모든 녹음을 완전히 삭제할까요?",
+  language: "언어", api: "API", facts: "정보", leave: "녹음 중입니다.",
+  shortcuts: "스페이스: 재생, ← →: 5초 이동, [ ]: 속도.",
+};
+
+export const languages = { en: "English", ko: "한국어" };
+const stored = localStorage.getItem("language");
+export const language = stored in languages ? stored : navigator.language.startsWith("ko") ? "ko" : "en";
+const words = language === "ko" ? KO : EN;
+
+export const t = (key, ...values) => words[key].replace(/\{(\d)\}/g, (_, at) => values[at]);
+
+export function choose(code) {
+  localStorage.setItem("language", code);
+  location.reload();
+}
+
+/** 65 → "1:05", 3665 → "1:01:05" */
+export function clock(seconds) {
+  const whole = Math.floor(seconds || 0);
+  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, String(whole % 60).padStart(2, "0")];
+  return h ? `${h}:${String(m).padStart(2, "0")}:${s}` : `${m}:${s}`;
+}
+
+const day = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+export const date = (moment) => day.format(new Date(moment));
+
+export function bytes(count) {
+  const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
+  const at = Math.min(3, Math.floor(Math.log(Math.max(count, 1)) / Math.log(1024)));
+  const value = count / 1024 ** at;
+  const digits = at && value < 100 ? 1 : 0;
+  return new Intl.NumberFormat(language, { style: "unit", unit: units[at], maximumFractionDigits: digits }).format(value);
+}
