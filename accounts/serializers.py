@@ -6,7 +6,7 @@ from django.conf import settings
 from rest_framework import serializers
 
 from accounts.providers import offered
-from recordings.serializers import RecordingSerializer, StrictSerializer, text
+from recordings.serializers import DetailSerializer, StrictSerializer, text
 
 
 def token(*, max_length: int, help_text: str) -> serializers.RegexField:
@@ -144,7 +144,7 @@ class ExportedAccountSerializer(AccountSerializer):
     identities = ExportedIdentitySerializer(many=True)
 
 
-class ExportedRecordingSerializer(RecordingSerializer):
+class ExportedRecordingSerializer(DetailSerializer):
     download_url = serializers.CharField(allow_null=True, help_text="For some hours; null while it is uploading.")
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from recordings import storage
 from recordings.models import Change, Recording
-from recordings.serializers import recording
+from recordings.serializers import detail
 
 PAGE = 200
 MOST_BYTES = 5_000_000  # Lambda answers with 6 MB at most
@@ -26,14 +26,15 @@ def export_page(user_id: str, after: int) -> tuple[list[dict[str, Any]], int | N
             room -= _weight(each)
             if room < 0 and found:
                 return found, after
-            found.append(recording(each) | {"download_url": _url(each)})
+            found.append(detail(each) | {"download_url": _url(each)})
         after = row.version
     return found, after if len(rows) > PAGE else None
 
 
 def _weight(row: Recording) -> int:
     """The bytes that a recording may take at most: its texts, its name twice in a URL, and the rest."""
-    return ESCAPED * (len(row.notes) + len(row.name) + sum(map(len, row.tags))) + 24 * len(row.name) + 6000
+    texts = [row.notes, row.name, *row.tags, *(marker["label"] for marker in row.markers)]
+    return ESCAPED * sum(map(len, texts)) + 24 * len(row.name) + 50 * len(row.markers) + 6000
 
 
 def _url(row: Recording) -> str | None:

@@ -19,6 +19,7 @@ from pynamodb.attributes import (
     Attribute,
     BinaryAttribute,
     BooleanAttribute,
+    JSONAttribute,
     ListAttribute,
     NumberAttribute,
     UnicodeAttribute,
@@ -221,6 +222,7 @@ class Recording(Table):
     tags: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, default=list)
     notes = UnicodeAttribute(default="")
     favorite = BooleanAttribute(default=False)
+    markers = JSONAttribute(default=list)  # [{"at": seconds, "label"}], in order; too long for lists
     attempt = UnicodeAttribute()
     upload_id = UnicodeAttribute(null=True)  # of the attempt's multipart upload, until it is put together
     any_parts = BooleanAttribute(null=True)  # the client cuts this attempt's parts as it likes, as Uppy does

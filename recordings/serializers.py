@@ -116,11 +116,31 @@ class UploadQuery(StrictSerializer):
     sha256 = sha256(required=False)
 
 
+class MarkerSerializer(StrictSerializer):
+    at = serializers.FloatField(min_value=0, max_value=10**7, help_text="Seconds from the beginning.")
+    label = text(max_length=100)  # type: ignore[assignment]  # a field, where DRF has a string
+
+    def to_internal_value(self, data: Any) -> Any:
+        """A marker is whole, also where a PATCH leaves other fields out."""
+        if isinstance(data, Mapping) and (missing := [str(name) for name in self.fields if name not in data]):
+            raise serializers.ValidationError(
+                {name: [serializers.ErrorDetail("This field is required.", "required")] for name in missing}
+            )
+        return super().to_internal_value(data)
+
+    def validate_at(self, value: float) -> float:
+        return round(value, 3)
+
+
 class EditSerializer(StrictSerializer):
     name = text(max_length=255, required=False)
     tags = tags()
     notes = notes()
     favorite = serializers.BooleanField(required=False)
+    markers = serializers.ListField(child=MarkerSerializer(), max_length=200, required=False)
+
+    def validate_markers(self, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return sorted((dict(marker) for marker in value), key=lambda marker: marker["at"])
 
 
 class ListQuery(StrictSerializer):
@@ -206,6 +226,25 @@ def recording(row: Recording) -> dict[str, Any]:
 
 _SHAPE = RecordingSerializer()
 _NAMES = tuple(str(name) for name in _SHAPE.fields)
+
+
+class DetailSerializer(RecordingSerializer):
+    """One recording, with what lists leave out."""
+
+    markers = MarkerSerializer(many=True)
+
+
+def detail(row: Recording) -> dict[str, Any]:
+    return {**recording(row), "markers": row.markers}
+
+
+class MarkersQuery(StrictSerializer):
+    as_ = serializers.ChoiceField(["webvtt", "audacity"], default="webvtt")
+
+    def get_fields(self) -> dict[str, Any]:
+        """`as` is a Python keyword."""
+        fields = super().get_fields()
+        return {"as": fields.pop("as_"), **fields}
 
 
 class PartSerializer(StrictSerializer):

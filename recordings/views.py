@@ -3,7 +3,7 @@
 import hashlib
 from typing import Any, cast
 
-from django.http import HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.utils.http import parse_etags
 from drf_spectacular.types import OpenApiTypes
@@ -15,7 +15,7 @@ from rest_framework.viewsets import ViewSet
 
 from recorder_project.parsers import RawParser
 from recorder_project.problems import Problem
-from recordings import completion, serializers, services, sync, uploads
+from recordings import completion, markers, serializers, services, sync, uploads
 from recordings.models import Recording, days_from_now
 from recordings.serializers import recording
 from recordings.storage import DOWNLOAD_SECONDS
@@ -115,17 +115,17 @@ class RecordingViewSet(ViewSet):
         data = serializers.CheckSerializer.read(request.data)
         return Response({"results": sync.check(caller_id(request), data["sha256"])})
 
-    @extend_schema(parameters=[ID, IF_NONE_MATCH], responses=serializers.RecordingSerializer)
+    @extend_schema(parameters=[ID, IF_NONE_MATCH], responses=serializers.DetailSerializer)
     def retrieve(self, request: Request, id: str) -> Response:
         """One recording."""
         row = services.find(caller_id(request), id)
-        return conditional(request, recording(row), etag(row.version))
+        return conditional(request, serializers.detail(row), etag(row.version))
 
     @extend_schema(
         parameters=[ID, IF_MATCH], request=serializers.EditSerializer, responses=serializers.RecordingSerializer
     )
     def partial_update(self, request: Request, id: str) -> Response:
-        """Rename it, tag it, write notes, mark it as a favourite."""
+        """Rename it, tag it, write notes, mark it as a favourite, mark moments in it."""
         values = serializers.EditSerializer.read(request.data, partial=True)
         return one(services.edit(caller_id(request), id, values, expected=if_match(request)))
 
@@ -169,6 +169,19 @@ class RecordingViewSet(ViewSet):
         if query["redirect"]:
             return HttpResponseRedirect(url, headers=headers)
         return Response({"url": url, "expires_at": days_from_now(DOWNLOAD_SECONDS / 86400)}, headers=headers)
+
+    @extend_schema(
+        parameters=[ID, serializers.MarkersQuery],
+        responses={(200, "text/vtt"): OpenApiTypes.STR, (200, "text/plain"): OpenApiTypes.STR},
+    )
+    @action(detail=True)
+    def markers(self, request: Request, id: str) -> HttpResponseBase:
+        """The markers for other programs: WebVTT chapters, or labels for Audacity."""
+        form = serializers.MarkersQuery.read(request.query_params.dict())["as"]
+        row = services.find(caller_id(request), id)
+        if form == "audacity":
+            return HttpResponse(markers.audacity(row.markers), content_type="text/plain; charset=utf-8")
+        return HttpResponse(markers.webvtt(row.markers, row.duration), content_type="text/vtt; charset=utf-8")
 
     @extend_schema(parameters=[ID, IF_NONE_MATCH], responses=serializers.WaveformSerializer)
     @action(detail=True)

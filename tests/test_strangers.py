@@ -66,6 +66,7 @@ MATRIX = {
     "PATCH recordings/{id}/": Endpoint("foreign", body={"name": "mine", "favorite": True}),
     "DELETE recordings/{id}/": Endpoint("foreign", query="?permanent=true"),
     "GET recordings/{id}/download/": Endpoint("foreign"),
+    "GET recordings/{id}/markers/": Endpoint("foreign"),
     "GET recordings/{id}/waveform/": Endpoint("foreign"),
     "POST recordings/{id}/parts/": Endpoint("foreign", body=PART),
     "POST recordings/{id}/complete/": Endpoint("foreign"),

@@ -317,6 +317,7 @@ def bring_in(api: Api, clip: Clip) -> dict[str, Any]:
     recording = put_to_server(api, clip) if clip.way == "server" else put_to_s3(api, clip)
     check_recording(recording, clip)
     again = api.json("GET", f"recordings/{recording['id']}/")
+    check(again.pop("markers"), [], "its markers")
     check(steady(again, api.shelf()[0]), steady(recording, recording), "it, read again and on top of the list")
     done(f"{clip.name}: {len(clip.data):,} bytes, {'PUT to the server' if clip.way == 'server' else 'straight to S3'}")
     return recording

@@ -289,3 +289,31 @@ def test_korean(browser: Browser, url: str) -> None:
     expect(page.get_by_role("button", name="녹음하기")).to_be_visible()
     assert page.evaluate("document.documentElement.lang") == "ko"
     context.close()
+
+
+def test_markers(page: Page) -> None:
+    page.get_by_role("button", name="Record", exact=True).click()
+    page.wait_for_timeout(2500)
+    page.get_by_role("button", name="Mark this moment").first.click()
+    page.wait_for_timeout(2000)
+    page.get_by_role("button", name="Stop and save").click()
+    safe(page)
+    page.locator(".item").click()
+    label = page.get_by_label("Label of the marker at 0:02")
+    expect(label).to_have_value("Marker 1")
+    label.fill("The story begins")
+    label.press("Tab")
+    page.get_by_role("slider", name="Position").press("m")
+    expect(page.get_by_label("Label of the marker at 0:00")).to_have_value("Marker 2")
+    page.get_by_role("button", name="Go to 0:02").click()
+    assert page.evaluate("document.querySelector('audio').currentTime") > 2
+    with page.expect_download() as download:
+        page.get_by_role("link", name="WebVTT").click()
+    text = download.value.path().read_text()
+    assert text.startswith("WEBVTT\n\n00:00:00.000 --> 00:00:02.")
+    assert "The story begins" in text
+    page.get_by_role("button", name="Remove the marker at 0:00").click()
+    page.reload()
+    page.locator(".item").click()
+    expect(page.locator(".markers li")).to_have_count(1)
+    expect(page.get_by_label("Label of the marker at 0:02")).to_have_value("The story begins")

@@ -52,7 +52,7 @@ def test_an_empty_account_has_empty_shelves(alice: Client) -> None:
 def test_shows_each_recording_as_it_is_alone(alice: Client) -> None:
     recording = alice.record(b"one", name="강의", tags=["a"], notes="n")
     assert alice.get("recordings/").json == {"results": [recording], "next_cursor": None}
-    assert alice.get(f"recordings/{recording['id']}/").json == recording
+    assert alice.get(f"recordings/{recording['id']}/").json == recording | {"markers": []}
 
 
 def test_each_recording_stands_on_one_shelf(alice: Client) -> None:

@@ -149,7 +149,7 @@ def test_a_change_of_an_older_version_is_refused(alice: Client) -> None:
     assert (renamed.status, renamed.json["name"]) == (200, "First")
     for answer in (alice.patch(path, {"name": "Second"}, if_match=tag), alice.delete(path, if_match=tag)):
         assert (answer.status, answer.code) == (412, "precondition_failed")
-    assert alice.get(path).json == renamed.json
+    assert alice.get(path).json == renamed.json | {"markers": []}
     assert alice.delete(f"{path}?permanent=true", if_match=renamed.headers["ETag"]).status == 204
     assert alice.patch(path, {"name": "x"}, if_match="*").status == 404
 

@@ -48,6 +48,7 @@ def test_trash_keeps_everything_for_thirty_days(alice: Client) -> None:
     assert objects() == {stored.key: AUDIO}
     assert ledger(alice.user_id).used_bytes == len(AUDIO)
     assert alice.get(f"recordings/{stored.id}/").json == recording | {
+        "markers": [],
         "trashed_at": stored.trashed_at,
         "updated_at": stored.updated_at,
         "version": 3,

@@ -3,12 +3,15 @@
 import { get, patch, post, remove } from "./api.js";
 import { confirmed, h, icon, say } from "./dom.js";
 import { player } from "./player.js";
+import { markers } from "./markers.js";
 import { bytes, clock, date, t } from "./words.js";
 
 /** Show `recording`. `act` is told what became of it: "changed" with the new one, "gone" from this shelf, "back". */
 export function detail(recording, act) {
   const trashed = Boolean(recording.trashed_at);
-  const listen = recording.status === "uploading" ? null : player(recording);
+  const listen = recording.status === "uploading" ? null : player(recording, (at) => marks.add(at));
+
+  const marks = markers(recording, listen);
 
   async function edit(values) {
     try {
@@ -128,6 +131,7 @@ export function detail(recording, act) {
       safety(recording),
       listen?.element,
       listen && h("p", { class: "quiet-text only-wide" }, t("shortcuts")),
+      listen && marks.element,
       h("h2", {}, t("tags")),
       tags,
       h("h2", {}, t("notes")),

@@ -16,6 +16,7 @@ const PATHS = {
   back: "M15 5l-7 7 7 7",
   check: "M5 12.5l4.5 4.5L19 7.5",
   download: "M12 4v11m-5-5l5 5 5-5M5 20h14",
+  flag: "M6 21V4h11l-2 4 2 4H6",
   heart: "M12 20s-7-4.4-7-9.6A4 4 0 0 1 12 7.5a4 4 0 0 1 7 2.9C19 15.6 12 20 12 20z",
   microphone: "M12 3a3 3 0 0 1 3 3v6a3 3 0 0 1-6 0V6a3 3 0 0 1 3-3zM6 11a6 6 0 0 0 12 0M12 17v4",
   pause: "M8 5v14M16 5v14",

@@ -96,15 +96,21 @@ function running() {
   const fill = h("span");
   const level = h("span", { class: "level", role: "img", "aria-label": t("level") }, fill);
   const state = h("span", { class: "state", role: "status" }, t("recording"));
-  const pause = h("button", { class: "quiet", onclick: toggle }, icon("pause"), t("pause"));
+  const pause = h("button", { class: "quiet", onclick: toggle }, icon("pause"), h("span", {}, t("pause")));
+  const mark = h("button", { class: "quiet", onclick: add }, icon("flag"), h("span", {}, t("mark")));
   const stop = h("button", { class: "record running", "aria-label": t("stop"), onclick: end }, h("span", { class: "square" }));
   const mine = take;
 
   function toggle() {
     mine.toggle();
-    pause.replaceChildren(icon(mine.paused ? "microphone" : "pause"), t(mine.paused ? "resume" : "pause"));
+    pause.replaceChildren(icon(mine.paused ? "microphone" : "pause"), h("span", {}, t(mine.paused ? "resume" : "pause")));
     state.textContent = t(mine.paused ? "paused" : "recording");
     bar.classList.toggle("paused", mine.paused);
+  }
+
+  async function add() {
+    await mine.mark(t("marker", (mine.row.markers?.length ?? 0) + 1));
+    state.textContent = `${t("markers")}: ${mine.row.markers.length}`;
   }
 
   async function end() {
@@ -124,7 +130,7 @@ function running() {
 
   bar.classList.add("live");
   bar.replaceChildren(
-    h("div", { class: "row controls" }, h("span", { class: "side" }, state, time, level), stop, h("span", { class: "side" }, pause)),
+    h("div", { class: "row controls" }, h("span", { class: "side" }, state, time, level), stop, h("span", { class: "side buttons" }, mark, pause)),
   );
   stop.focus();
   tick();

@@ -7,7 +7,8 @@ import { clock, t } from "./words.js";
 const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3];
 const BAR = 3; // CSS pixels for each bar of the waveform, and one more between two
 
-export function player(recording) {
+/** `mark` is called with the moment that the key M marks. */
+export function player(recording, mark) {
   const audio = h("audio", { preload: "metadata", src: `/api/v1/recordings/${recording.id}/download/?disposition=inline` });
   const canvas = h("canvas", { "aria-hidden": "true" });
   const slider = h("div", { class: "waveform", role: "slider", tabIndex: 0, "aria-label": t("position") }, canvas);
@@ -102,6 +103,7 @@ export function player(recording) {
       PageUp: () => seek(audio.currentTime + 30),
       PageDown: () => seek(audio.currentTime - 30),
       " ": toggle,
+      m: () => mark(audio.currentTime),
       "[": () => setSpeed(SPEEDS[Math.max(0, SPEEDS.indexOf(audio.playbackRate) - 1)]),
       "]": () => setSpeed(SPEEDS[Math.min(SPEEDS.length - 1, SPEEDS.indexOf(audio.playbackRate) + 1)]),
     };
@@ -157,5 +159,5 @@ export function player(recording) {
     note,
     audio,
   );
-  return { element, press, toggle };
+  return { element, press, toggle, seek, at: () => audio.currentTime };
 }

@@ -62,6 +62,12 @@ export class Take {
     return this.before + (this.paused ? 0 : (performance.now() - this.since) / 1000);
   }
 
+  /** Mark this moment; it goes with the recording. */
+  async mark(label) {
+    this.row.markers = [...(this.row.markers ?? []), { at: Math.round(this.seconds * 1000) / 1000, label }];
+    await store.save(this.row);
+  }
+
   toggle() {
     if (this.paused) {
       this.recorder.resume();

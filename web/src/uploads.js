@@ -2,7 +2,7 @@
 
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
-import { get, passing, post, put } from "./api.js";
+import { get, passing, patch, post, put } from "./api.js";
 import * as store from "./store.js";
 
 const AT_ONCE = 32 * 2 ** 20; // bytes that the browser's own digest takes in one piece
@@ -83,6 +83,7 @@ async function upload(take) {
     else if (upload) await parts(recording, upload, blob, sent);
     try {
       const ready = upload ? await post(`recordings/${recording.id}/complete/`) : recording;
+      if (take.markers) await patch(`recordings/${recording.id}/`, { markers: take.markers.slice(0, 200) });
       await store.forget(take.id);
       progress.delete(take.id);
       return ready;

@@ -31,7 +31,8 @@ const EN = {
   export: "Export everything", export_text: "One file with all that is stored about you, with links to download each recording.", export_done: "Exported",
   close: "Close the account", close_text: "Deletes every recording and everything about you, at once and for good.", close_question: "Delete your account and every recording for good?",
   language: "Language", api: "The API", facts: "Details", leave: "A recording is running.",
-  shortcuts: "Space plays, ← and → move 5 seconds, [ and ] change the speed.",
+  markers: "Markers", mark: "Mark this moment", marker: "Marker {0}", marker_label: "Label of the marker at {0}", remove_marker: "Remove the marker at {0}", go_to: "Go to {0}",
+  shortcuts: "Space plays, ← and → move 5 seconds, [ and ] change the speed, M marks the moment.",
 };
 
 const KO = {
@@ -65,7 +66,8 @@ const KO = {
   export: "모두 내보내기", export_text: "저장된 모든 것과 각 녹음의 내려받기 링크를 파일 하나로 받습니다.", export_done: "내보냈습니다",
   close: "계정 닫기", close_text: "모든 녹음과 모든 정보를 바로, 완전히 삭제합니다.", close_question: "계정과 모든 녹음을 완전히 삭제할까요?",
   language: "언어", api: "API", facts: "정보", leave: "녹음 중입니다.",
-  shortcuts: "스페이스: 재생, ← →: 5초 이동, [ ]: 속도.",
+  markers: "표시", mark: "이 순간 표시", marker: "표시 {0}", marker_label: "{0} 표시의 이름", remove_marker: "{0} 표시 지우기", go_to: "{0}(으)로 가기",
+  shortcuts: "스페이스: 재생, ← →: 5초 이동, [ ]: 속도, M: 표시.",
 };
 
 export const languages = { en: "English", ko: "한국어" };
