@@ -5,7 +5,7 @@ from typing import cast
 
 from django.conf import settings
 from django.http import QueryDict
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.authentication import get_authorization_header
 from rest_framework.decorators import action
 from rest_framework.parsers import FormParser
@@ -15,6 +15,7 @@ from rest_framework.viewsets import ViewSet
 
 from accounts import identities, login, providers, serializers, services, throttles
 from accounts.models import Session
+from recorder_project.documented import extend_schema
 from recorder_project.problems import Problem, invalid, not_found
 
 

@@ -7,6 +7,11 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import extend_schema
+from rest_framework.settings import api_settings
+
+from recorder_project.documented import KEPT
 
 PROBLEM = {
     "type": "object",
@@ -46,6 +51,10 @@ class AuthKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
 class Generator(SchemaGenerator):
     def get_schema(self, *args: Any, **kwargs: Any) -> Any:
         """The document, with a problem as the default answer of each operation."""
+        api_settings.DEFAULT_SCHEMA_CLASS = AutoSchema  # type: ignore[assignment]
+        while KEPT:
+            view, options = KEPT.pop()
+            extend_schema(**options)(view)
         document = super().get_schema(*args, **kwargs)  # type: ignore[no-untyped-call]
         document["components"]["schemas"]["Problem"] = PROBLEM
         reference = {"$ref": "#/components/schemas/Problem"}

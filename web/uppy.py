@@ -4,7 +4,7 @@ import re
 from typing import Any, cast
 
 from django.conf import settings
-from drf_spectacular.utils import extend_schema, inline_serializer
+from drf_spectacular.utils import inline_serializer
 from rest_framework import serializers
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.renderers import JSONRenderer
@@ -14,6 +14,7 @@ from rest_framework.viewsets import ViewSet
 
 from accounts import grants, throttles
 from accounts.models import Session
+from recorder_project.documented import extend_schema
 from recorder_project.problems import Problem, invalid
 from recordings import uppy
 from recordings.storage import UPLOAD_SECONDS
