@@ -13,6 +13,7 @@ from moto import mock_aws
 from pytest_django import Settings
 
 from recordings import storage
+from tests import state
 from tests.deploy.iam import Role, composite, hooked
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
@@ -68,6 +69,12 @@ def replaced(part: Any) -> Any:
     return part
 
 
+def forget_bucket() -> None:
+    """The stack's bucket has another name than that of other tests."""
+    storage._files.cache_clear()
+    state._resources.cache_clear()
+
+
 @pytest.fixture(autouse=True)
 def aws(settings: Settings) -> Iterator[None]:
     """The stack `test`, whose tables have the names that the settings give. Takes the place of tests/conftest.py's."""
@@ -82,10 +89,10 @@ def aws(settings: Settings) -> Iterator[None]:
         boto3.client("s3", region_name=REGION).put_bucket_versioning(  # which moto's stacks leave out
             Bucket=settings.RECORDINGS_BUCKET, VersioningConfiguration={"Status": "Enabled"}
         )
-        storage._files.cache_clear()
+        forget_bucket()
         with hooked("after-call.s3.HeadObject", composite):
             yield
-    storage._files.cache_clear()
+    forget_bucket()
 
 
 def physical(logical: str) -> str:
