@@ -57,6 +57,7 @@ walk: $(READY) ## Do what Recorder is for against `make run`, with a restart in 
 	$(PY) -m tests.walk
 
 soak: $(READY) ## Run the tests that take minutes, on the same peers
+	$(PY) -m pytest -n auto -m soak --ignore=tests/integration --ignore=tests/browser tests
 	$(PY) -m pytest -p tests.integration.environment -m soak tests/integration
 
 bench: $(READY) ## Measure each call beside the AWS calls that it makes, on the same peers
