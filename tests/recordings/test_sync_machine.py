@@ -259,13 +259,6 @@ class Account:
             if code in ("purged", "upload_incomplete"):
                 self.take(number, deleted=True)
 
-    def page(self, position: int, limit: int, meanwhile: Callable[[], None] | None) -> tuple[Any, list[int | None]]:
-        """The context in which to ask for a page, and the numbers that its query finds, None for each tombstone."""
-        rows = [row for version, row in self.table().items() if version > position][:limit]
-        found = [None if deleted else number for number, deleted in rows]
-        between = meanwhile and any(number is not None for number in found)
-        return state.meanwhile("BatchGetItem", meanwhile) if meanwhile and between else nullcontext(), found
-
 
 Act = tuple[Callable[[Account, int, dict[str, Any]], Any], int, dict[str, Any]]
 NUMBERS, LIMITS, DEVICES = st.integers(0, len(CONTENTS) - 1), st.integers(1, 6), st.integers(0, 2)
@@ -343,7 +336,7 @@ class Devices(RuleBasedStateMachine):
     @rule(device=DEVICES, back=st.integers(0, 100), limit=LIMITS)
     def begin_again_from_a_backup(self, device: int, back: int, limit: int) -> None:
         self.devices[device] = self.kept[-1 - back % len(self.kept)].copy()
-        self.follow(self.devices[device], limit, None)
+        self.follow(self.devices[device], limit)
 
     @rule(device=DEVICES, back=st.integers(0, 100))
     def lose_the_cursor(self, device: int, back: int) -> None:
@@ -383,23 +376,30 @@ class Devices(RuleBasedStateMachine):
         table = {int(row.version): (account.ids.index(str(row.recording_id)), bool(row.deleted)) for row in rows}
         assert table == account.table()
 
-    def follow(self, device: Device, limit: int, meanwhile: Act | None) -> bool:
-        """One page, which must be what the model says. Returns whether there is more."""
+    def follow(self, device: Device, limit: int, meanwhile: Act | None = None) -> bool:
+        """One page, which must be what the model says. Returns whether there is more.
+
+        `meanwhile` happens between its two reads, to a recording that the first of them has found.
+        """
         account = self.account
-        table = [version for version in account.table() if version > device.position]
-        act = (lambda: self.act(meanwhile)) if meanwhile else None
-        between, found = account.page(device.position, limit, act)
-        tombs = [account.log[version - 1][0] for version in table[:limit]]
+        table = [row for row in account.table().items() if row[0] > device.position]
+        page = table[:limit]
+        living = [number for _, (number, deleted) in page if not deleted]
+        between: Any = nullcontext()
+        if meanwhile and living:
+            make, number, edit = meanwhile
+            number = living[number % len(living)]
+            between = state.meanwhile("BatchGetItem", lambda: make(account, number, edit))
         with between:
             entries, more = device.follow(account.client, limit)
-        assert len(entries) == len(found)
-        for number, tomb, entry in zip(found, tombs, entries, strict=True):
-            if number is None or number not in account.rows:
-                assert entry == {"id": account.ids[tomb], "deleted": True}
+        assert len(entries) == len(page)
+        for (_, (number, deleted)), entry in zip(page, entries, strict=True):
+            if deleted or number not in account.rows:
+                assert entry == {"id": account.ids[number], "deleted": True}
             else:
                 account.agree(number, entry)
         assert more == (len(table) > limit)
-        device.position = table[:limit][-1] if table else device.position
+        device.position = page[-1][0] if page else device.position
         self.kept.append(device.copy())
         return more
 
@@ -409,7 +409,7 @@ class Devices(RuleBasedStateMachine):
         more = True
         while more:
             before = device.cursor
-            more = self.follow(device, limit, None)
+            more = self.follow(device, limit)
             entries, _ = Mirror(before).follow(self.account.client, limit)  # the same cursor, the same page
             named |= {entry["id"] for entry in entries}
         assert named == {self.account.ids[number] for number, _ in self.account.log[start:]}
