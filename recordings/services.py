@@ -40,7 +40,9 @@ def pauses(seconds: float = RETRY_SECONDS) -> Iterator[None]:
     while True:
         yield
         if time.monotonic() - start > seconds:
-            raise Problem(503, "busy", "Too many changes to this account at once. Nothing was changed.", retry_after=2)
+            raise Problem(
+                503, "busy", "Too many changes to this account at once. Repeating this is safe.", retry_after=2
+            )
         time.sleep(random.uniform(0, wait))  # noqa: S311 - jitter
         wait = min(wait * 2, 0.5)
 
