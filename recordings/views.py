@@ -84,7 +84,7 @@ class RecordingViewSet(ViewSet):
         )
         rows, cursor = services.page(caller_id(request), filters, limit=query["limit"], cursor=query["cursor"])
         content = {"results": [recording(row) for row in rows], "next_cursor": cursor}
-        return conditional(request, content, etag(*((row.id, row.version) for row in rows), cursor is None))
+        return conditional(request, content, etag([(row.id, row.version) for row in rows], cursor is None))
 
     @extend_schema(
         operation_id="recordings_empty_trash", parameters=[serializers.EmptyTrashQuery], responses={202: None}
