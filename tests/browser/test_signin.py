@@ -71,7 +71,8 @@ def test_sign_in_look_around_and_sign_out(recorder: tuple[Server, Provider], pag
     assert [cookie["name"] for cookie in page.context.cookies() if "login" in cookie["name"]] == []
 
     page.goto(server.url)
-    expect(page.locator("main")).to_contain_text("You are signed in")
+    expect(page.locator("body")).to_have_attribute("data-account", key["value"].partition(".")[0])
+    expect(page.get_by_role("heading", name="Nothing here yet")).to_be_visible()
     page.goto(f"{server.url}/api/v1/accounts/identities/")
     expect(page.locator(".response-info")).to_contain_text("alice@example.com")
 
@@ -89,12 +90,13 @@ def test_a_guest_links_a_login_and_stays_who_he_is(recorder: tuple[Server, Provi
     server, _ = recorder
     page.goto(f"{server.url}/login/")
     page.get_by_role("button", name="Continue as a guest").click()
-    guest = page.locator("code").inner_text()
+    expect(page.locator("body")).to_have_attribute("data-account", re.compile("[0-9a-f]{32}"))
+    guest = page.locator("body").get_attribute("data-account") or ""
     page.goto(f"{server.url}/login/")
     page.get_by_role("button", name="Link Corp").click()
     sign_in(page, "bob")
     expect(page).to_have_url(f"{server.url}/")
-    expect(page.locator("code")).to_have_text(guest)
+    expect(page.locator("body")).to_have_attribute("data-account", guest)
     page.goto(f"{server.url}/api/v1/accounts/me/")
     expect(page.locator(".response-info")).to_contain_text('"is_guest": false')
 
