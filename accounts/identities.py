@@ -10,7 +10,7 @@ from accounts.login import identity_of, prove, refuse_used
 from accounts.models import Account, Identity, Replay, Session
 from accounts.services import end_sessions, finish_revoking, identities_of, require_recent_login
 from recorder_project.problems import Problem, not_found
-from recordings.models import Conflict
+from recordings.dynamo import Conflict
 from recordings.services import leave_to_sweep, pauses
 
 log = logging.getLogger(__name__)

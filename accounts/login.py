@@ -9,7 +9,7 @@ from accounts import keys, providers, throttles
 from accounts.models import Account, Identity, Replay, Session, enter, sign_up
 from accounts.services import stamp_seconds
 from recorder_project.problems import Problem
-from recordings.models import Conflict, now
+from recordings.dynamo import Conflict, now
 from recordings.services import pauses
 
 if TYPE_CHECKING:

@@ -15,18 +15,9 @@ from pynamodb.exceptions import UpdateError
 from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
-from recordings.models import (
-    IntegerAttribute,
-    Table,
-    Work,
-    close_ledger,
-    commit,
-    days_from_now,
-    now,
-    open_ledger,
-    settle_ledger,
-    transaction,
-)
+from recordings.dynamo import IntegerAttribute, Table, commit, days_from_now, now, transaction
+from recordings.models import Work
+from recordings.writes import close_ledger, open_ledger, settle_ledger
 
 DAY = 86400
 SLIDING, ABSOLUTE = 60 * DAY, 365 * DAY  # how long a session lives unused, and at most, in seconds

@@ -9,9 +9,11 @@ from accounts import keys
 from accounts.models import GUEST_DAYS, Account, Identity, Revocation, Session, mark_closed, reschedule
 from recorder_project.paging import dump_cursor, load_cursor
 from recorder_project.problems import Problem, not_found
+from recordings.dynamo import Conflict, days_from_now, now, stamp
 from recordings.export import export_page
-from recordings.models import Conflict, Work, days_from_now, finish_work, now, stamp
+from recordings.models import Work
 from recordings.services import erase, leave_to_sweep, open_account, pauses
+from recordings.writes import finish_work
 
 log = logging.getLogger(__name__)
 

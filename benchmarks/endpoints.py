@@ -18,7 +18,7 @@ from django.conf import settings
 from benchmarks.cold import event
 from benchmarks.seed import content_hash, fill
 from recorder_project.wsgi import lambda_handler
-from recordings import models, storage
+from recordings import dynamo, storage
 from recordings.models import Recording
 from recordings.uploads import id_of
 
@@ -131,7 +131,7 @@ class Bench:
     def raw(self, operation: str, arguments: dict[str, Any]) -> Callable[[], Any]:
         """The same call without the app. A write goes to keys of its own, without conditions."""
         if operation.startswith("s3:"):
-            method = getattr(storage._client(), operation.removeprefix("s3:"))
+            method = getattr(storage.client(), operation.removeprefix("s3:"))
             return lambda: method(**arguments)
         arguments = copy.deepcopy(arguments)
         if operation == "TransactWriteItems":
@@ -174,14 +174,14 @@ class recorded:  # noqa: N801 - reads as a context
 
     def __enter__(self) -> list[tuple[str, dict[str, Any]]]:
         self.made: list[tuple[str, dict[str, Any]]] = []
-        self.dispatch = models.Dynamo.dispatch
+        self.dispatch = dynamo.Dynamo.dispatch
 
         def dispatch(connection: Any, operation: str, arguments: dict[str, Any]) -> Any:
             self.made.append((operation, copy.deepcopy(arguments)))
             return self.dispatch(connection, operation, arguments)
 
-        models.Dynamo.dispatch = dispatch  # type: ignore[method-assign, assignment]
-        events = storage._client().meta.events
+        dynamo.Dynamo.dispatch = dispatch  # type: ignore[method-assign, assignment]
+        events = storage.client().meta.events
         events.register("before-parameter-build.s3", self.prepare, unique_id="bench-prepare")
         events.register("before-call.s3", self.note, unique_id="bench-note")
         return self.made
@@ -194,7 +194,7 @@ class recorded:  # noqa: N801 - reads as a context
         self.made.append((f"s3:{xform_name(model.name)}", self.arguments))
 
     def __exit__(self, *_: object) -> None:
-        models.Dynamo.dispatch = self.dispatch  # type: ignore[method-assign]
-        events = storage._client().meta.events
+        dynamo.Dynamo.dispatch = self.dispatch  # type: ignore[method-assign]
+        events = storage.client().meta.events
         events.unregister("before-parameter-build.s3", unique_id="bench-prepare")
         events.unregister("before-call.s3", unique_id="bench-note")

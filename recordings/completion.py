@@ -7,9 +7,11 @@ from typing import Any
 from recorder_project.logs import count, measure
 from recorder_project.problems import Problem
 from recordings import storage
-from recordings.models import Ledger, Recording, change, days_from_now, now, seconds_since
+from recordings.dynamo import days_from_now, now, seconds_since
+from recordings.models import Ledger, Recording
 from recordings.services import PROOF_DAYS, find, pauses, present, settle
 from recordings.uploads import LEAST_PART, MULTIPART, declare, length_of, part_count, restart
+from recordings.writes import change
 
 # What was heard of other bytes says nothing of these.
 UNHEARD = dict.fromkeys(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from recordings import storage
+from recordings import presigning
 from recordings.models import Change, Recording
 from recordings.serializers import detail
 
@@ -40,4 +40,4 @@ def _weight(row: Recording) -> int:
 def _url(row: Recording) -> str | None:
     if row.status == "uploading":
         return None
-    return storage.presign_get(row.stored_key, name=row.name, content_type=row.content_type, inline=False)
+    return presigning.presign_get(row.stored_key, name=row.name, content_type=row.content_type, inline=False)

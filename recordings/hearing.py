@@ -10,9 +10,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from recorder_project.problems import Problem
-from recordings import storage
-from recordings.models import Ledger, Recording, change, claim, days_from_now
+from recordings import reader
+from recordings.dynamo import days_from_now
+from recordings.models import Ledger, Recording
 from recordings.services import PROOF_DAYS, present, settle
+from recordings.writes import change, claim
 
 if TYPE_CHECKING:
     from recordings.audio import Facts
@@ -53,7 +55,7 @@ def listen(row: Recording, tries: int, seconds: float) -> "Facts | None":
     if tries >= TRIES:
         log.error("Recording %s could not be read in %d tries", row.id, tries)
         return Facts()
-    file = storage.open_object(row.stored_key)
+    file = reader.open_object(row.stored_key)
     if file is None:
         return None
     return read(file, seconds=seconds) if tries < FULL_TRIES else read_header(file, seconds=seconds)

@@ -13,24 +13,12 @@ from django.conf import settings
 
 from recordings import storage
 from recordings.completion import clear, complete, make_ready, verify
-from recordings.models import (
-    Change,
-    Conflict,
-    Ledger,
-    Recording,
-    add,
-    change,
-    days_from_now,
-    due_shard,
-    entomb,
-    forget,
-    now,
-    rebook,
-    stamp,
-)
+from recordings.dynamo import Conflict, days_from_now, now, stamp
+from recordings.models import Change, Ledger, Recording, due_shard
 from recordings.services import PROOF_DAYS, settle
 from recordings.storage import Listed
 from recordings.uploads import id_of
+from recordings.writes import add, change, entomb, forget, rebook
 
 
 class Remedy(NamedTuple):

@@ -9,7 +9,8 @@ from typing import Any
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_field
 from rest_framework import serializers
 
-from recordings.models import Recording, stamp
+from recordings.dynamo import stamp
+from recordings.models import Recording
 from recordings.segments import unpack
 
 SHA256 = r"^[0-9a-f]{64}\Z"

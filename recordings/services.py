@@ -12,18 +12,10 @@ from django.conf import settings
 
 from recorder_project.paging import dump_cursor, load_cursor
 from recorder_project.problems import Problem, not_found
-from recordings import storage
-from recordings.models import (
-    Conflict,
-    Ledger,
-    Recording,
-    Work,
-    change,
-    days_from_now,
-    erase_rows,
-    now,
-    remove,
-)
+from recordings import presigning, storage
+from recordings.dynamo import Conflict, days_from_now, now
+from recordings.models import Ledger, Recording, Work
+from recordings.writes import change, erase_rows, remove
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -274,7 +266,7 @@ def download(user_id: str, id: str, *, inline: bool) -> str:
     row = find(user_id, id)
     if row.status == "uploading":
         raise Problem(409, "upload_incomplete", "The recording has not been uploaded completely yet.")
-    return storage.presign_get(row.stored_key, name=row.name, content_type=row.content_type, inline=inline)
+    return presigning.presign_get(row.stored_key, name=row.name, content_type=row.content_type, inline=inline)
 
 
 def erase(user_id: str, *, until: float) -> bool:

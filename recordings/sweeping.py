@@ -8,9 +8,11 @@ from contextlib import suppress
 
 from recorder_project.problems import Problem
 from recordings.completion import complete, give_up, verify
+from recordings.dynamo import Conflict, now
 from recordings.hearing import SECONDS, hear
-from recordings.models import SHARDS, Conflict, Recording, Work, finish_work, now
+from recordings.models import SHARDS, Recording, Work
 from recordings.services import continue_emptying, finish_purge, purge
+from recordings.writes import finish_work
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,11 @@ from typing import Any
 from django.conf import settings
 
 from recorder_project.problems import Problem, invalid
-from recordings import storage
-from recordings.models import Conflict, Ledger, Recording, add, change, days_from_now, due_shard, now
+from recordings import presigning, storage
+from recordings.dynamo import Conflict, days_from_now, now
+from recordings.models import Ledger, Recording, due_shard
 from recordings.services import find, finish_purge, library, settle, untrash
+from recordings.writes import add, change
 
 MULTIPART = 16 * 2**20  # from this size on, in bytes, an upload goes in parts
 PART = 8 * 2**20  # the smallest part we ask for
@@ -146,7 +148,7 @@ def check_quota(ledger: Ledger, more: int) -> None:
 
 def single(row: Recording) -> dict[str, Any]:
     """The `upload` member for one PUT."""
-    url, headers = storage.presign_put(row.key, size=row.size, sha256=row.sha256, content_type=row.content_type)
+    url, headers = presigning.presign_put(row.key, size=row.size, sha256=row.sha256, content_type=row.content_type)
     return {"kind": "single", "method": "PUT", "url": url, "headers": headers, "expires_at": url_end()}
 
 
@@ -157,7 +159,7 @@ def multipart(row: Recording, received: Sequence[int]) -> dict[str, Any]:
 
 
 def url_end() -> str:
-    return days_from_now(storage.UPLOAD_SECONDS / 86400)
+    return days_from_now(presigning.UPLOAD_SECONDS / 86400)
 
 
 def part_size(size: int) -> int:
@@ -197,6 +199,6 @@ def parts(user_id: str, id: str, wanted: list[dict[str, Any]]) -> list[dict[str,
         if number > part_count(row.size):
             raise invalid(f"/parts/{position}/number", "max_value", f"There are {part_count(row.size)} parts.")
         size = length_of(row.size, number)
-        url, headers = storage.presign_part(row.key, row.upload_id, number, size=size, sha256=part["sha256"])
+        url, headers = presigning.presign_part(row.key, row.upload_id, number, size=size, sha256=part["sha256"])
         answers.append({"number": number, "url": url, "headers": headers, "expires_at": url_end()})
     return answers

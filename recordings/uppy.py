@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from recorder_project.problems import Problem, invalid, not_found
-from recordings import storage, uploads
+from recordings import presigning, storage, uploads
 from recordings.completion import complete
 from recordings.events import KEY
 from recordings.models import Recording
@@ -41,8 +41,8 @@ def form(user_id: str, declared: dict[str, Any]) -> dict[str, Any]:
         raise Problem(413, "too_large", f"S3 takes at most {MOST_POST} bytes at once. Set shouldUseMultipart.")
     row, _ = uploads.declare(user_id, declared)
     refuse_known(row)
-    policy = storage.presign_post(row.key, size=row.size, sha256=row.sha256, content_type=row.content_type)
-    return {"method": "POST", **policy, "expires": storage.UPLOAD_SECONDS}
+    policy = presigning.presign_post(row.key, size=row.size, sha256=row.sha256, content_type=row.content_type)
+    return {"method": "POST", **policy, "expires": presigning.UPLOAD_SECONDS}
 
 
 def begin(user_id: str, declared: dict[str, Any]) -> dict[str, str]:
@@ -125,7 +125,7 @@ def sign(user_id: str, key: str, upload_id: str, numbers: Collection[int]) -> di
             raise invalid("/partNumbers", "max_value", f"Parts are numbered from 1 to {MOST_PARTS}.")
     row = meant(user_id, key, upload_id)
     refuse_known(row)
-    return {number: storage.presign_any_part(key, upload_id, number) for number in numbers}
+    return {number: presigning.presign_any_part(key, upload_id, number) for number in numbers}
 
 
 def finish(user_id: str, key: str, upload_id: str, sent: Collection[int]) -> Recording:

@@ -19,9 +19,10 @@ from typing import NamedTuple, TypeVar
 
 from recorder_project.problems import Problem
 from recordings import mending, storage
+from recordings.dynamo import Conflict
 from recordings.events import KEY
 from recordings.mending import Remedy
-from recordings.models import Change, Conflict, Ledger, Recording, due_shard
+from recordings.models import Change, Ledger, Recording, due_shard
 from recordings.storage import Listed, Stored
 
 T = TypeVar("T")

@@ -17,9 +17,10 @@ from recorder_project.documented import extend_schema
 from recorder_project.parsers import RawParser
 from recorder_project.problems import Problem
 from recordings import completion, markers, serializers, services, sync, uploads
-from recordings.models import Recording, days_from_now
+from recordings.dynamo import days_from_now
+from recordings.models import Recording
+from recordings.presigning import DOWNLOAD_SECONDS
 from recordings.serializers import recording
-from recordings.storage import DOWNLOAD_SECONDS
 
 ID = OpenApiParameter("id", str, OpenApiParameter.PATH)
 

@@ -11,7 +11,8 @@ from django.conf import settings
 
 from accounts.models import Session
 from recordings import storage
-from recordings.models import Change, Ledger, Recording, Work, due_shard, dynamo
+from recordings.dynamo import dynamo
+from recordings.models import Change, Ledger, Recording, Work, due_shard
 
 LONG_AGO = "2020-01-01T00:00:00.000Z"
 TABLES = (settings.USERS_TABLE, settings.RECORDINGS_TABLE, settings.CHANGES_TABLE)
@@ -104,7 +105,7 @@ def sessions(user_id: str) -> list[Session]:
 
 
 def _clients() -> list[Any]:
-    return [dynamo().client, storage._client()]
+    return [dynamo().client, storage.client()]
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from accounts.models import Session
 from recorder_project.documented import extend_schema
 from recorder_project.problems import Problem, invalid
 from recordings import uppy
-from recordings.storage import UPLOAD_SECONDS
+from recordings.presigning import UPLOAD_SECONDS
 from recordings.uploads import MOST_PARTS
 from recordings.views import caller_id
 

@@ -14,8 +14,8 @@ from accounts.login import log_in
 from accounts.models import Session
 from recorder_project import problems
 from recorder_project.problems import Problem
+from recordings.bucket import reachable
 from recordings.models import Ledger
-from recordings.storage import reachable
 from web.signin import own_target, page, shows_problems
 
 BUILT = Path(__file__).parent / "static/web/app"  # what `npm run build` makes of web/src

@@ -73,7 +73,7 @@ def sign_up(machine: Machine) -> World:
 def put() -> None:
     row = models.Recording.find(recording_id(), ALICE.user_id)
     assert row
-    storage._client().put_object(
+    storage.client().put_object(
         Bucket=settings.RECORDINGS_BUCKET,
         Key=row.key,
         Body=CONTENT,

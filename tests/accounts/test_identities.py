@@ -9,7 +9,8 @@ from django.conf import settings
 from accounts import login as logins
 from accounts import models, services
 from accounts.models import Account, Identity, Session
-from recordings.models import Ledger, Work, days_from_now
+from recordings.dynamo import days_from_now
+from recordings.models import Ledger, Work
 from tests.accounts.conftest import SignIn, client_of, id_token, login
 from tests.client import Answer, Client, sign_up
 

@@ -8,7 +8,7 @@ from pytest_django import Settings
 
 from accounts.keys import hashed
 from accounts.models import ABSOLUTE, SLIDING, Account
-from recordings.models import days_from_now
+from recordings.dynamo import days_from_now
 from tests.client import Client, sign_up
 from tests.state import ledger, sessions, snapshot, work
 

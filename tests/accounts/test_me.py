@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from accounts.models import Account, Session
-from recordings.models import Ledger, stamp
+from recordings.dynamo import stamp
+from recordings.models import Ledger
 from tests.client import Client
 from tests.state import sessions, snapshot
 

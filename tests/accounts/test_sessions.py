@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from accounts.keys import hashed, new_secret
 from accounts.models import ABSOLUTE, SLIDING, Session
-from recordings.models import now, stamp
+from recordings.dynamo import now, stamp
 from tests.client import Client, sign_up
 from tests.state import LONG_AGO, failing, meanwhile, sessions, snapshot
 

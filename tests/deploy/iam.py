@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from recordings import storage
-from recordings.models import dynamo
+from recordings.dynamo import dynamo
 
 Need = tuple[str, str, tuple[tuple[str, str], ...]]  # action, resource, condition keys of the request
 
@@ -168,7 +168,7 @@ def denied(operation: str, what: str) -> ClientError:
 
 @contextmanager
 def hooked(event: str, handler: Callable[..., Any]) -> Iterator[None]:
-    clients: list[Any] = [dynamo().client, storage._client()]
+    clients: list[Any] = [dynamo().client, storage.client()]
     for client in clients:
         client.meta.events.register(event, handler)
     try:

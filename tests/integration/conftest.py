@@ -9,13 +9,13 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 
-from recordings import models
+from recordings import dynamo
 from tests.integration.peers import running
 
 HERE = Path(__file__).parent
 CLIENT: dict[str, Any] = {"region_name": settings.AWS_REGION}
 
-models.READ_TIMEOUT = 30  # seconds: DynamoDB Local on a busy machine is slower than Amazon's, and no fault
+dynamo.READ_TIMEOUT = 30  # seconds: DynamoDB Local on a busy machine is slower than Amazon's, and no fault
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

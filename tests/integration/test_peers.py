@@ -6,7 +6,7 @@ import requests
 from botocore.config import Config
 from django.conf import settings
 
-from recordings import storage
+from recordings import presigning, storage
 from tests.client import sha256
 
 KEY = "recordings/a/b/c"
@@ -14,7 +14,7 @@ BODY = b"some sound" * 100
 
 
 def put(body: bytes = BODY, url: str = "", **changed: str) -> int:
-    signed, headers = storage.presign_put(KEY, size=len(BODY), sha256=sha256(BODY), content_type="audio/wav")
+    signed, headers = presigning.presign_put(KEY, size=len(BODY), sha256=sha256(BODY), content_type="audio/wav")
     headers |= {name.replace("_", "-"): value for name, value in changed.items()}
     return requests.put(url or signed, data=body, headers=headers, timeout=10).status_code
 
@@ -42,7 +42,7 @@ def test_refuses_anything_else(status: int, body: bytes, changed: dict[str, str]
 
 
 def test_refuses_another_key_of_the_bucket() -> None:
-    signed, _ = storage.presign_put(KEY, size=len(BODY), sha256=sha256(BODY), content_type="audio/wav")
+    signed, _ = presigning.presign_put(KEY, size=len(BODY), sha256=sha256(BODY), content_type="audio/wav")
     assert put(url=signed.replace("/a/b/", "/x/b/")) == 403
 
 

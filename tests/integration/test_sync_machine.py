@@ -21,8 +21,9 @@ from pynamodb.exceptions import UpdateError
 from pynamodb.expressions.update import Action
 
 from recorder_project.paging import load_cursor
+from recordings.dynamo import dynamo
 from recordings.events import object_created
-from recordings.models import Change, Ledger, Recording, due_shard, dynamo
+from recordings.models import Change, Ledger, Recording, due_shard
 from recordings.sweeping import sweep
 from recordings.uploads import id_of
 from tests import state

@@ -4,7 +4,7 @@ import pytest
 from pytest_django import Settings
 
 from recordings import storage
-from recordings.models import days_from_now, now
+from recordings.dynamo import days_from_now, now
 from recordings.storage import Stored
 from tests.client import Answer, Client, send, sha256
 from tests.state import calls, changes, check_books, failing, kept, ledger, meanwhile, objects, put, snapshot
@@ -122,7 +122,7 @@ def test_never_takes_a_hash_of_hashes_for_the_hash(alice: Client, monkeypatch: p
     put(row.key, AUDIO)
     head = {"ContentLength": len(AUDIO), "ChecksumSHA256": "AAAA-2"}
     with monkeypatch.context() as patch:
-        patch.setattr(storage._client(), "head_object", lambda **_: head)
+        patch.setattr(storage.client(), "head_object", lambda **_: head)
         assert storage.stat(row.key) == Stored(len(AUDIO), None)
         assert complete(alice, row.id).json["status"] == "ready"
 

@@ -5,7 +5,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pytest_django import Settings
 
-from recordings.models import Recording, days_from_now
+from recordings.dynamo import days_from_now
+from recordings.models import Recording
 from tests.client import Client, declare, send, sha256
 from tests.state import (
     LONG_AGO,

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from recordings.models import days_from_now
+from recordings.dynamo import days_from_now
 from tests.client import Client
 from tests.state import kept, snapshot
 

@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from recorder_project.problems import Problem
-from recordings import audio, storage
+from recordings import audio, reader
 from recordings.models import Recording
 from recordings.sweeping import sweep
 from tests.client import Client, send
@@ -225,12 +225,12 @@ def test_bytes_that_replace_a_mismatch_are_heard_anew(alice: Client) -> None:
 
 
 def test_the_reader_reads_as_a_file_does(alice: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage.Reader, "BLOCK", 1000)
+    monkeypatch.setattr(reader.Reader, "BLOCK", 1000)
     content = bytes(range(256)) * 37
     created = alice.create(content).json
     send(created["upload"], content)
     row = kept(alice.user_id, created["recording"]["id"])
-    file = storage.open_object(row.key)
+    file = reader.open_object(row.key)
     assert file is not None
     assert file.seek(-10, 2) == len(content) - 10
     assert file.read(100) == content[-10:]
@@ -239,5 +239,5 @@ def test_the_reader_reads_as_a_file_does(alice: Client, monkeypatch: pytest.Monk
     assert file.read(50) + file.read(50) == content[990:1050]
     file.seek(0)
     assert b"".join(iter(lambda: file.read(333), b"")) == content
-    assert len(file.blocks) <= storage.Reader.KEPT
-    assert storage.open_object("recordings/nothing") is None
+    assert len(file.blocks) <= reader.Reader.KEPT
+    assert reader.open_object("recordings/nothing") is None

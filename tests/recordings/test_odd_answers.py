@@ -8,7 +8,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
-from recordings import models, storage
+from recordings import dynamo, storage
 from tests.client import Client
 
 
@@ -24,7 +24,7 @@ def test_a_strange_failure_is_a_503(
     alice: Client, monkeypatch: pytest.MonkeyPatch, service: str, status: int, body: bytes
 ) -> None:
     id = alice.create(b"what was said").json["recording"]["id"]
-    client: Any = models.dynamo().client if service == "dynamodb" else storage._client()
+    client: Any = dynamo.dynamo().client if service == "dynamodb" else storage.client()
     sent = []
 
     def answer(request: Any, **_: Any) -> AWSResponse:

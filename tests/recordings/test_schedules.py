@@ -19,7 +19,7 @@ import pytest
 from django.conf import settings
 
 from accounts.authentication import AuthKeyAuthentication
-from recordings import events, models, storage, sweeping, uploads
+from recordings import dynamo, events, models, storage, sweeping, uploads, writes
 from tests.client import Client, declare, sha256
 from tests.recordings.stepping import History, Machine, Operation, Outcome, World, checksum
 
@@ -58,8 +58,8 @@ def sweep() -> tuple[int, str]:
 
 def hear() -> tuple[int, str]:
     """S3's events for all objects that are there. Each is its own invocation, and may come at any time."""
-    with storage._edge():
-        listed = storage._client().list_objects_v2(Bucket=settings.RECORDINGS_BUCKET)
+    with storage.edge():
+        listed = storage.client().list_objects_v2(Bucket=settings.RECORDINGS_BUCKET)
     return 200, ", ".join(events.object_created(item["Key"]) for item in listed.get("Contents", []))
 
 
@@ -80,9 +80,9 @@ ACTS: dict[str, Callable[[], tuple[int, str]]] = {
 
 
 def open_account() -> None:
-    write = models.transaction()
-    models.open_ledger(write, USER, is_guest=False)
-    models.commit(write)
+    write = dynamo.transaction()
+    writes.open_ledger(write, USER, is_guest=False)
+    dynamo.commit(write)
 
 
 def put(content: bytes, **params: Any) -> Callable[[], None]:
@@ -91,7 +91,7 @@ def put(content: bytes, **params: Any) -> Callable[[], None]:
     def act() -> None:
         row = models.Recording.find(ID, USER)
         assert row
-        storage._client().put_object(Bucket=settings.RECORDINGS_BUCKET, Key=row.key, Body=content, **params)
+        storage.client().put_object(Bucket=settings.RECORDINGS_BUCKET, Key=row.key, Body=content, **params)
 
     return act
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recordings.models import days_from_now, now
+from recordings.dynamo import days_from_now, now
 from tests.client import Client, sha256
 from tests.state import changes, check_books, failing, kept, ledger, meanwhile, objects, snapshot
 

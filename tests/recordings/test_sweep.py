@@ -7,7 +7,8 @@ from django.core.management import CommandError, call_command
 
 from accounts.models import Session
 from recordings import sweeping
-from recordings.models import Recording, Work, days_from_now, due_shard, now
+from recordings.dynamo import days_from_now, now
+from recordings.models import Recording, Work, due_shard
 from tests.client import Client, send
 from tests.state import (
     LONG_AGO,

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from recordings import services
-from recordings.models import Change, days_from_now, now
+from recordings.dynamo import days_from_now, now
+from recordings.models import Change
 from tests.client import Client, send
 from tests.state import (
     calls,

@@ -4,8 +4,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from accounts.models import Session
-from recordings import storage
-from recordings.models import Change, Recording, create_table
+from recordings import bucket
+from recordings.dynamo import create_table
+from recordings.models import Change, Recording
 
 
 class Command(BaseCommand):
@@ -13,5 +14,5 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         create_table(Session, Recording, Change)
-        storage.create_bucket([settings.PUBLIC_URL, *settings.CORS_ALLOWED_ORIGINS])
+        bucket.create_bucket([settings.PUBLIC_URL, *settings.CORS_ALLOWED_ORIGINS])
         self.stdout.write(f"Tables and bucket {settings.RECORDINGS_BUCKET} are ready.")

@@ -1,0 +1,145 @@
+"""DynamoDB as both packages use it: one client, consistent reads, transactions, and time as the tables write it.
+
+Botocore's errors end here: what is temporary becomes a 503 Problem, what is a fault of ours passes through.
+"""
+
+import datetime
+import time
+from functools import cache
+from typing import Any, Self, cast
+
+from botocore.exceptions import BotoCoreError, ClientError
+from django.conf import settings
+from pynamodb.attributes import Attribute
+from pynamodb.connection import Connection, TableConnection
+from pynamodb.constants import NUMBER
+from pynamodb.exceptions import TransactWriteError
+from pynamodb.models import Model
+from pynamodb.transactions import TransactWrite
+
+from recorder_project.logs import called
+from recorder_project.problems import unavailable
+
+# A request makes about five calls and Lambda gives it 30 seconds: three tries of at most 3 s each.
+CONNECT_TIMEOUT, READ_TIMEOUT, RETRIES = 1, 3, 2
+CLASHES = {"ConditionalCheckFailed", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+PASSING = {
+    "InternalServerError",
+    "LimitExceededException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ServiceUnavailable",
+    "ThrottlingException",
+    "TransactionConflictException",
+    "TransactionInProgressException",
+}
+
+
+class Conflict(Exception):  # noqa: N818 - an answer to act on, not an error
+    """Somebody else wrote first: read again and decide again."""
+
+
+def now() -> str:
+    """The time as the tables and the API write it: ISO 8601, UTC, milliseconds."""
+    return stamp(datetime.datetime.now(datetime.UTC))
+
+
+def stamp(moment: datetime.datetime) -> str:
+    """`moment` (aware) in the one form that sorts as text."""
+    return moment.astimezone(datetime.UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def seconds_since(moment: str) -> float:
+    """How long ago a time of the tables was."""
+    return time.time() - datetime.datetime.fromisoformat(moment).timestamp()
+
+
+def days_from_now(days: float) -> str:
+    return stamp(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days))
+
+
+class Dynamo(Connection):
+    """One botocore client for all tables."""
+
+    def dispatch(self, operation_name: str, operation_kwargs: dict[str, Any]) -> dict[str, Any]:
+        called(operation_name)
+        try:
+            return super().dispatch(operation_name, operation_kwargs)
+        except ClientError as error:
+            answer: Any = error.__cause__ or error  # pynamodb leaves the status out
+            status = answer.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            if status >= 500 or status == 429 or error.response["Error"].get("Code") in PASSING:
+                raise unavailable() from error
+            raise
+        except BotoCoreError as error:
+            raise unavailable() from error
+
+
+@cache
+def dynamo() -> Dynamo:
+    return Dynamo(
+        region=settings.AWS_REGION,
+        host=settings.DYNAMODB_ENDPOINT_URL,
+        connect_timeout_seconds=CONNECT_TIMEOUT,
+        read_timeout_seconds=READ_TIMEOUT,
+        max_retry_attempts=RETRIES,
+        max_pool_connections=32,
+    )
+
+
+class IntegerAttribute(Attribute[int]):
+    """A number without a fraction."""
+
+    attr_type = NUMBER
+
+    def serialize(self, value: Any) -> str:
+        return str(int(value))
+
+    def deserialize(self, value: Any) -> int:
+        return int(value)
+
+
+class Table(Model):
+    """A model whose reads are strongly consistent and whose calls go through `dynamo()`."""
+
+    @classmethod
+    def _get_connection(cls) -> TableConnection:
+        if cls._connection is None or cls._connection.connection is not dynamo():
+            cls._connection = None
+            table = super()._get_connection()
+            meta, table.connection = table.get_meta_table(), dynamo()
+            if cls._indexes or meta.table_name not in dynamo()._tables:  # several models share a table
+                dynamo()._tables[meta.table_name] = meta
+        return cast("TableConnection", cls._connection)
+
+    @classmethod
+    def find(cls, hash_key: str, range_key: str | int) -> Self | None:
+        """The row as it is now, or None. One GetItem."""
+        try:
+            return cls.get(hash_key, range_key, consistent_read=True)
+        except cls.DoesNotExist:
+            return None
+
+
+def create_table(*models: type[Table]) -> None:
+    """Make each model's table, with its indexes and its TTL, unless it is there. Returns when all can be used."""
+    for model in models:
+        model.create_table(wait=True, billing_mode="PAY_PER_REQUEST")
+        client: Any = dynamo().client
+        ttl = client.describe_time_to_live(TableName=model.Meta.table_name)["TimeToLiveDescription"]
+        if "expires_at" in model.get_attributes() and ttl["TimeToLiveStatus"] in ("DISABLED", "DISABLING"):
+            model._get_connection().update_time_to_live("expires_at")
+
+
+def transaction() -> TransactWrite:
+    return TransactWrite(connection=dynamo())
+
+
+def commit(write: TransactWrite) -> None:
+    """Send one transaction. Raises Conflict when one of its conditions did not hold, or when it met another."""
+    try:
+        write._commit()
+    except TransactWriteError as error:
+        if CLASHES.intersection(reason.code for reason in error.cancellation_reasons if reason):
+            raise Conflict from error
+        raise

@@ -1,0 +1,117 @@
+"""Presigned URLs: what lets a client read or write one object without Recorder in between. No calls to AWS."""
+
+import base64
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.utils.http import content_disposition_header
+
+from recordings.storage import client, config
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+UPLOAD_SECONDS = DOWNLOAD_SECONDS = 6 * 3600
+
+
+@cache
+def _signer() -> "S3Client":
+    """A client for presigned URLs, which name the endpoint that the app can reach."""
+    if settings.S3_PUBLIC_ENDPOINT_URL == settings.S3_ENDPOINT_URL:
+        return client()
+    import boto3
+
+    signer: S3Client = boto3.session.Session().client(
+        "s3", region_name=settings.AWS_REGION, endpoint_url=settings.S3_PUBLIC_ENDPOINT_URL, config=config()
+    )
+    return signer
+
+
+def presign_put(key: str, *, size: int, sha256: str, content_type: str) -> tuple[str, dict[str, str]]:
+    """A URL for one PUT of exactly these bytes, and the headers that go with it. No call to AWS.
+
+    Content-Length, Content-Type, the SHA-256 and `If-None-Match: *` are signed: S3 refuses another length (403),
+    other bytes (400) and a second write (412).
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
+    """
+    checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
+    url = _signer().generate_presigned_url(
+        "put_object",
+        Params={
+            "Bucket": settings.RECORDINGS_BUCKET,
+            "Key": key,
+            "ContentLength": size,
+            "ContentType": content_type,
+            "ChecksumSHA256": checksum,
+            "IfNoneMatch": "*",
+        },
+        ExpiresIn=UPLOAD_SECONDS,
+    )
+    return url, {"Content-Type": content_type, "x-amz-checksum-sha256": checksum, "If-None-Match": "*"}
+
+
+def presign_part(key: str, upload_id: str, number: int, *, size: int, sha256: str) -> tuple[str, dict[str, str]]:
+    """A URL for one PUT of exactly this part, and its headers. Length and SHA-256 are signed. No call to AWS."""
+    checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
+    url = _signer().generate_presigned_url(
+        "upload_part",
+        Params={
+            "Bucket": settings.RECORDINGS_BUCKET,
+            "Key": key,
+            "UploadId": upload_id,
+            "PartNumber": number,
+            "ContentLength": size,
+            "ChecksumSHA256": checksum,
+        },
+        ExpiresIn=UPLOAD_SECONDS,
+    )
+    return url, {"x-amz-checksum-sha256": checksum}
+
+
+def presign_any_part(key: str, upload_id: str, number: int) -> str:
+    """A URL for one PUT of whatever bytes, for a client that can say neither their length nor their hash before."""
+    part: Any = {"Bucket": settings.RECORDINGS_BUCKET, "Key": key, "UploadId": upload_id, "PartNumber": number}
+    return _signer().generate_presigned_url("upload_part", Params=part, ExpiresIn=UPLOAD_SECONDS)
+
+
+def presign_post(key: str, *, size: int, sha256: str, content_type: str) -> dict[str, Any]:
+    """A POST policy (`url`, `fields`) for one form with exactly these bytes, under exactly this key. No call to AWS.
+
+    S3 refuses another length, type or key, other bytes, and any field that the policy does not name.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTConstructPolicy.html
+    """
+    checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
+    fields = {
+        "Content-Type": content_type,
+        "x-amz-checksum-algorithm": "SHA256",
+        "x-amz-checksum-sha256": checksum,
+        "success_action_status": "201",
+    }
+    conditions: list[Any] = [["content-length-range", size, size], *({name: value} for name, value in fields.items())]
+    return _signer().generate_presigned_post(
+        settings.RECORDINGS_BUCKET, key, Fields=fields, Conditions=conditions, ExpiresIn=UPLOAD_SECONDS
+    )
+
+
+def presign_get(key: str, *, name: str, content_type: str, inline: bool) -> str:
+    """A URL for reading one object (Range works), under the recording's name. No call to AWS.
+
+    The name travels as RFC 6266 and RFC 8187 have it, so that it survives in any script.
+    """
+    return _signer().generate_presigned_url(
+        "get_object",
+        Params={
+            "Bucket": settings.RECORDINGS_BUCKET,
+            "Key": key,
+            "ResponseContentType": content_type,
+            "ResponseContentDisposition": _disposition(name, inline=inline),
+        },
+        ExpiresIn=DOWNLOAD_SECONDS,
+    )
+
+
+def _disposition(name: str, *, inline: bool) -> str:
+    """Content-Disposition that holds the name even when inline, where Django leaves it out."""
+    header: str = content_disposition_header(as_attachment=True, filename=name) or "attachment"
+    return "inline" + header.removeprefix("attachment") if inline else header

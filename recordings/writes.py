@@ -1,0 +1,161 @@
+"""Every write to the tables `recordings` and `changes`.
+
+A recording changes in one way only: `add`, `change` or `remove`, each a single TransactWriteItems over the recording,
+its account's ledger and its change row. All of them raise `Conflict` when what the caller had read is no longer so.
+"""
+
+import itertools
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from pynamodb.attributes import Attribute
+from pynamodb.exceptions import UpdateError
+from pynamodb.expressions.update import Action
+from pynamodb.transactions import TransactWrite
+
+from recordings.dynamo import commit, now, transaction
+from recordings.models import Change, Ledger, Recording, Work, due_shard
+
+TOMBSTONE_DAYS = 100
+
+
+def add(row: Recording, ledger: Ledger) -> Recording:
+    """Put a new recording in, and reserve its bytes."""
+    row.version = ledger.last_version + 1
+    write = transaction()
+    write.save(row, Recording.id.does_not_exist())
+    _book(write, ledger, row.version, row.id, bytes=row.size)
+    commit(write)
+    return row
+
+
+def change(
+    row: Recording, ledger: Ledger, values: Mapping[str, Any], *, bytes: int = 0, deleted: bool = False
+) -> Recording:
+    """Set `values` (None takes an attribute away) on the recording as `row` was read, and take the next version."""
+    version = ledger.last_version + 1
+    values = {**values, "version": version, "updated_at": now()}
+    if "due_at" in values:
+        values["due_shard"] = due_shard(row.id) if values["due_at"] else None
+    actions: list[Action] = []
+    for name, value in values.items():
+        attribute: Attribute[Any] = getattr(Recording, name)
+        actions.append(attribute.remove() if value is None else attribute.set(value))
+    write = transaction()
+    write.update(row, actions, condition=(Recording.version == row.version) & (Recording.attempt == row.attempt))
+    write.delete(Change(row.user_id, row.version))
+    _book(write, ledger, version, row.id, bytes=bytes, deleted=deleted)
+    commit(write)
+    for name, value in values.items():
+        setattr(row, name, value)
+    return row
+
+
+def claim(row: Recording, tries: int, *, due_at: str) -> bool:
+    """Count the tries at hearing a recording, and let the sweep look again at `due_at` (what is in the trash stays due
+    for that). False where anything about it is not as it was read. Takes no version: no reader can see it.
+    """
+    actions: list[Action] = [Recording.tries.set(tries)]
+    if not row.trashed_at:
+        actions += [Recording.due_at.set(due_at), Recording.due_shard.set(due_shard(row.id))]
+    as_read = (Recording.attempt == row.attempt) & Recording.playable.does_not_exist()
+    for name in ("tries", "due_at", "trashed_at"):
+        attribute, value = getattr(Recording, name), getattr(row, name)
+        as_read &= attribute.does_not_exist() if value is None else attribute == value
+    try:
+        row.update(actions, condition=as_read)
+    except UpdateError as error:
+        if error.cause_response_code != "ConditionalCheckFailedException":
+            raise
+        return False
+    return True
+
+
+def _book(write: TransactWrite, ledger: Ledger, version: int, id: str, *, bytes: int, deleted: bool = False) -> None:
+    """The ledger's and the change row's part of a transaction. The condition puts all changes in one order."""
+    actions: list[Action] = [Ledger.last_version.set(version)]
+    if bytes:
+        actions.append(Ledger.used_bytes.add(bytes))
+    in_order = (Ledger.last_version == ledger.last_version) & Ledger.closed.does_not_exist()
+    write.update(ledger, actions, condition=in_order)
+    row = Change(ledger.user_id, version, recording_id=id)
+    if deleted:
+        row.deleted, row.expires_at = True, int(time.time()) + TOMBSTONE_DAYS * 86400
+    write.save(row)
+
+
+def remove(row: Recording) -> None:
+    """Take a `purging` recording out and give its bytes back. No version: its tombstone stands already."""
+    write = transaction()
+    write.delete(row, (Recording.status == "purging") & (Recording.attempt == row.attempt))
+    write.update(Ledger(row.user_id), [Ledger.used_bytes.add(-row.size)], condition=Ledger.last_version.exists())
+    commit(write)
+
+
+def rebook(ledger: Ledger, *, used_bytes: int, last_version: int) -> None:
+    """Put right what a ledger says, on condition that it still says what was read."""
+    as_read = (Ledger.last_version == ledger.last_version) & (Ledger.used_bytes == ledger.used_bytes)
+    write = transaction()
+    actions: list[Action] = [Ledger.used_bytes.set(used_bytes), Ledger.last_version.set(last_version)]
+    write.update(ledger, actions, condition=as_read)
+    commit(write)
+
+
+def forget(stale: Change, row: Recording) -> None:
+    """Take out a change row that its recording, as it was read, has left behind."""
+    write = transaction()
+    write.condition_check(Recording, row.id, row.user_id, condition=Recording.version == row.version)
+    write.delete(stale)
+    commit(write)
+
+
+def entomb(stale: Change, ledger: Ledger) -> None:
+    """Tell every device that a recording is gone whose row is missing: a tombstone in its change row's place."""
+    id = stale.recording_id
+    write = transaction()
+    write.condition_check(Recording, id, stale.user_id, condition=Recording.id.does_not_exist())
+    write.delete(stale)
+    _book(write, ledger, ledger.last_version + 1, id, bytes=0, deleted=True)
+    commit(write)
+
+
+def open_ledger(write: TransactWrite, user_id: str, *, is_guest: bool) -> None:
+    """Sign-up's part for this package."""
+    ledger = Ledger(user_id, last_version=0, used_bytes=0, is_guest=is_guest)
+    write.save(ledger, Ledger.user_id.does_not_exist())
+
+
+def settle_ledger(write: TransactWrite, user_id: str) -> None:
+    """Linking's part for this package: a guest's account becomes a full one, with a full one's quota."""
+    write.update(Ledger(user_id), [Ledger.is_guest.set(False)], condition=Ledger.last_version.exists())
+
+
+def close_ledger(write: TransactWrite, user_id: str) -> None:
+    """Closing's part for this package: from here on no recording of this account can change."""
+    write.update(Ledger(user_id), [Ledger.closed.set(True)], condition=Ledger.last_version.exists())
+
+
+def finish_work(work: Work) -> None:
+    """Take a work row out. Raises Conflict where it has been renewed, or is gone."""
+    write = transaction()
+    as_read: Any = Work.created_at == work.created_at
+    write.delete(work, as_read)
+    commit(write)
+
+
+def erase_rows(user_id: str, until: float) -> bool:
+    """Delete a closed account's recordings and changes, the ledger last. Returns whether it got that far in time."""
+    rows = iter(Change.query(user_id, Change.version >= 1, consistent_read=True))
+    while batch := list(itertools.islice(rows, 500)):
+        if time.monotonic() > until:
+            return False
+        with Recording.batch_write() as recordings:
+            for id in {row.recording_id for row in batch}:
+                recordings.delete(Recording(id, user_id))
+        with Change.batch_write() as changes:
+            for row in batch:
+                changes.delete(row)
+    Work.of("trash", user_id, due_at="").delete()
+    Ledger(user_id).delete()
+    return True
