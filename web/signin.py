@@ -23,6 +23,7 @@ from django.views.decorators.http import require_http_methods
 from accounts import identities, login, services, throttles
 from accounts.authentication import session_of, set_cookie
 from accounts.providers import Provider, offered
+from recorder_project.links import origin
 from recorder_project.problems import Problem, not_found
 
 FLOW_SECONDS = 600
@@ -114,8 +115,7 @@ def web_provider(name: str) -> Provider:
 
 def callback_uri(request: HttpRequest, name: str) -> str:
     """What is registered at the provider. A development server goes by more than one name."""
-    base = request.build_absolute_uri("/").rstrip("/") if settings.LOCAL else settings.PUBLIC_URL
-    return f"{base}/login/{name}/callback/"
+    return f"{origin(request)}/login/{name}/callback/"
 
 
 @csrf_exempt  # the state is what proves where this began

@@ -15,6 +15,7 @@ from rest_framework.viewsets import ViewSet
 from accounts import grants, throttles
 from accounts.models import Session
 from recorder_project.documented import extend_schema
+from recorder_project.links import origin
 from recorder_project.problems import Problem, invalid
 from recordings import uppy
 from recordings.presigning import UPLOAD_SECONDS
@@ -23,11 +24,6 @@ from recordings.views import caller_id
 
 METADATA = re.compile(r"metadata\[(.+)\]", re.DOTALL)
 NO_STORE = {"Cache-Control": "no-store"}
-
-
-def origin(request: Request) -> str:
-    """Where this server is reached. A developer's has more names than the one that the settings know."""
-    return request.build_absolute_uri("/").rstrip("/") if settings.LOCAL else settings.PUBLIC_URL
 
 
 class GrantView(ViewSet):
@@ -48,7 +44,7 @@ class GrantView(ViewSet):
         It can do nothing but upload, and it ends with the session that asked for it.
         """
         grant, expires_at = grants.issue(cast("Session", request.user))
-        endpoint = f"{origin(request)}/uppy/{grant}"
+        endpoint = f"{origin(request._request)}/uppy/{grant}"
         return Response({"endpoint": endpoint, "expires_at": expires_at}, headers=NO_STORE)
 
 
@@ -103,7 +99,7 @@ class S3View(ViewSet):
 
     def complete(self, request: Request, grant: str, upload_id: str) -> Response:
         row = uppy.finish(caller_id(request), key(request), upload_id, sent_parts(body(request)))
-        location = f"{origin(request)}/api/v1/recordings/{row.id}/download/"
+        location = f"{origin(request._request)}/api/v1/recordings/{row.id}/download/"
         return Response({"location": location, "key": row.key, "bucket": settings.RECORDINGS_BUCKET})
 
     def abort(self, request: Request, grant: str, upload_id: str) -> Response:
