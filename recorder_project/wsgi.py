@@ -21,5 +21,13 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if "version" in event and ".lambda-url." not in domain:
         name = "rawPath" if event["version"] == "2.0" else "path"
         event = event | {name: quote(event[name])}
-    answer: dict[str, Any] = _handler(event, context)
+    answer: dict[str, Any] = _handler(event | unambiguous(event), context)
     return answer
+
+
+def unambiguous(event: dict[str, Any]) -> dict[str, Any]:
+    """The event's headers without those that have an underscore: WSGI can't tell `X_Forwarded_For`, which anybody can
+    write, from the load balancer's own. gunicorn drops them too.
+    """
+    found = {name: event[name] for name in ("headers", "multiValueHeaders") if event.get(name)}
+    return {name: {key: words[key] for key in words if "_" not in key} for name, words in found.items()}

@@ -294,3 +294,18 @@ def test_problems_stay_text(event: Event) -> None:
 def test_a_host_that_is_not_served(event: Event) -> None:
     answer = lambda_handler(event(path="/api/v1/recordings/", host="evil.test"), None)
     assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (400, "bad_request")
+
+
+@every_event
+def test_a_header_with_an_underscore_is_none_of_ours(alice: Client, event: Event, monkeypatch: Any) -> None:
+    """WSGI spells `X_Forwarded_For` as it does `X-Forwarded-For`: whoever sent it could be anybody."""
+    seen: list[str] = []
+    monkeypatch.setattr("accounts.throttles.hit", lambda scope, who: seen.append(who))
+    forged = {"x_forwarded_for": "203.0.113.99", "authorization": "Bearer nonsense"}
+    assert lambda_handler(event(path="/api/v1/accounts/me/", **forged), None)["statusCode"] == 401
+    assert seen == ["198.51.100.7"]
+    forged = {"x_forwarded_proto": "http", "content_length": "1", "authorization": key(alice)}
+    upload = {"method": "PUT", "path": f"{MADE}x/", "content": AUDIO, "content-type": "audio/wav"}
+    answer = lambda_handler(event(**upload, **forged), None)
+    assert (answer["statusCode"], json.loads(answer["body"])["size"]) == (201, len(AUDIO))
+    assert header(answer, "Strict-Transport-Security")
