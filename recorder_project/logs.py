@@ -28,7 +28,7 @@ from django.http import HttpRequest, HttpResponseBase
 
 log = logging.getLogger(__name__)
 
-SECRET = re.compile(r"(\?)\S*|(/uppy/)[^/?\s]+")
+SECRET = re.compile(r"(\?)\S*|(/(?:uppy|feed|s)/)[^/?\s]+")
 GROUP = re.compile(r"\(\?P<(\w+)>(?:\[[^\]]*\]|[^()\[\]])*\)|<(?:\w+:)?(\w+)>")
 ROOT = Path(__file__).resolve().parent.parent
 UNITS = {"UploadedBytes": "Bytes", "VerificationLag": "Seconds"}
@@ -147,7 +147,7 @@ def request_id(request: HttpRequest) -> str:
 
 
 def route(request: HttpRequest) -> str:
-    """Which endpoint it was. A path holds the name of an upload, or Uppy's grant."""
+    """Which endpoint it was. A path holds the name of an upload, Uppy's grant, or the token of a feed or a share."""
     match = request.resolver_match
     if match is None:
         return "static" if request.path_info.startswith(settings.STATIC_URL) else "none"
@@ -211,7 +211,7 @@ class NoPath(logging.Filter):
 
 class NoQuery(logging.Filter):
     """Cuts the query off the paths that Django logs, since a login's callback carries its code there, and the grant
-    out of Uppy's.
+    or token out of Uppy's, a feed's and a share's.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 UPLOAD_SECONDS = DOWNLOAD_SECONDS = 6 * 3600
+SHARED_SECONDS = 15 * 60  # for whoever has the address of a share or a feed, which can be asked again
 
 
 @cache
@@ -94,8 +95,8 @@ def presign_post(key: str, *, size: int, sha256: str, content_type: str) -> dict
     )
 
 
-def presign_get(key: str, *, name: str, content_type: str, inline: bool) -> str:
-    """A URL for reading one object (Range works), under the recording's name. No call to AWS.
+def presign_get(key: str, *, name: str, content_type: str, inline: bool, seconds: int = DOWNLOAD_SECONDS) -> str:
+    """A URL for reading one object (Range works) for some `seconds`, under the recording's name. No call to AWS.
 
     The name travels as RFC 6266 and RFC 8187 have it, so that it survives in any script.
     """
@@ -107,7 +108,7 @@ def presign_get(key: str, *, name: str, content_type: str, inline: bool) -> str:
             "ResponseContentType": content_type,
             "ResponseContentDisposition": _disposition(name, inline=inline),
         },
-        ExpiresIn=DOWNLOAD_SECONDS,
+        ExpiresIn=seconds,
     )
 
 
