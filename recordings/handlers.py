@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 import django
+from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recorder_project.settings")
 django.setup()
@@ -86,4 +87,6 @@ def handle_record(record: dict[str, Any]) -> str:
         raise ValueError("This record is not S3's.")
     if not record["eventName"].removeprefix("s3:").startswith("ObjectCreated:"):
         return "ignored"
+    if record["s3"].get("bucket", {}).get("name", settings.RECORDINGS_BUCKET) != settings.RECORDINGS_BUCKET:
+        return "foreign"
     return object_created(unquote_plus(record["s3"]["object"]["key"]))

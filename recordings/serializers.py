@@ -14,8 +14,10 @@ from recordings.models import Recording
 from recordings.segments import unpack
 
 SHA256 = r"^[0-9a-f]{64}\Z"
+# Whatever ends in +xml is a document to browsers, scripts and all (https://mimesniff.spec.whatwg.org/#xml-mime-type).
+# A playlist names files of other servers, to which whoever plays it would be sent.
 CONTENT_TYPE = re.compile(
-    r"""(?:audio/[a-z0-9][a-z0-9!#$&^_.+-]*|video/mp4|video/webm|application/ogg)  # type
+    r"""(?:audio/(?!(?:x-)?mpegurl|x-scpls)[a-z0-9][a-z0-9!#$&^_.+-]*(?<!\+xml)|video/mp4|video/webm|application/ogg)
         (?:[ ]?;[ ]?[a-z0-9-]+=(?:[a-z0-9!#$&^_.+-]+|"[a-z0-9 ,.;=+-]*"))*         # parameters
     """,
     re.ASCII | re.IGNORECASE | re.VERBOSE,

@@ -46,8 +46,15 @@ def test_tells_the_url_to_pages_that_cannot_follow(alice: Client) -> None:
     [
         ("Talk.wav", 'attachment; filename="Talk.wav"'),
         ("강의.m4a", "attachment; filename*=utf-8''%EA%B0%95%EC%9D%98.m4a"),
-        ('say "hi" \\ there', r'attachment; filename="say \"hi\" \\ there"'),
+        ('say "hi" there', r'attachment; filename="say \"hi\" there"'),
         ("a; filename=evil", 'attachment; filename="a; filename=evil"'),
+        ("../../etc/passwd", 'attachment; filename="_.._etc_passwd"'),
+        ("..\\..\\boot.ini", 'attachment; filename="_.._boot.ini"'),
+        (".bashrc", 'attachment; filename="bashrc"'),
+        ("...", 'attachment; filename="recording"'),
+        ("talk\u202egpj.exe", 'attachment; filename="talkgpj.exe"'),
+        ("\u2066a\u2069\u200f\u2028b.wav", 'attachment; filename="ab.wav"'),
+        ("<img src=x onerror=alert(1)>", 'attachment; filename="<img src=x onerror=alert(1)>"'),
     ],
 )
 def test_under_its_name(alice: Client, name: str, disposition: str) -> None:

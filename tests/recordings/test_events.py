@@ -62,6 +62,19 @@ def downloaded(client: Client, id: str) -> bytes:
     return requests.get(url, timeout=20).content
 
 
+def test_an_event_of_another_bucket_moves_nothing(alice: Client) -> None:
+    """Whose key looks like ours, also one that no row of ours names."""
+    pending = upload(alice)
+    stray = f"recordings/{alice.user_id}/{pending.id}/{'f' * 32}"
+    put(stray, AUDIO)
+    before = snapshot()
+    for key in (pending.key, stray):
+        foreign = record(key)
+        foreign["s3"]["bucket"]["name"] = "somebody-elses"
+        assert handler({"Records": [foreign]}) == {"foreign": 1}
+    assert snapshot() == before
+
+
 # Without the app.
 
 
