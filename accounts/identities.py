@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from accounts import models, throttles
+from accounts import throttles, writes
 from accounts.login import identity_of, prove, refuse_used
 from accounts.models import Account, Identity, Replay, Session
 from accounts.services import end_sessions, finish_revoking, identities_of, require_recent_login
@@ -55,7 +55,7 @@ def link(session: Session, credential: Mapping[str, str]) -> tuple[dict[str, Any
             raise Problem(409, "too_many_identities", f"An account has at most {MOST} logins.")
         identity = identity_of(proof, account.id)
         try:
-            models.link(account, identity, replay, email_verified=proof.email_verified)
+            writes.link(account, identity, replay, email_verified=proof.email_verified)
         except Conflict:
             refuse_used(replay)
             continue
@@ -74,7 +74,7 @@ def unlink(session: Session, identity_id: str) -> None:
         if account.identities == [identity.id]:
             raise Problem(409, "last_identity", "Nobody could sign in any more. Link another login first.")
         try:
-            models.unlink(account, identity)
+            writes.unlink(account, identity)
         except Conflict:
             continue
         if identity.refresh_token:
@@ -97,7 +97,7 @@ def unlinked_at_kakao(subject: str) -> None:
             end_sessions(account.id)
             return
         try:
-            models.unlink(account, identity)
+            writes.unlink(account, identity)
         except Conflict:
             continue
         return

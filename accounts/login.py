@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from accounts import keys, providers, throttles
-from accounts.models import Account, Identity, Replay, Session, enter, sign_up
+from accounts.models import Account, Identity, Replay, Session
 from accounts.services import stamp_seconds
+from accounts.writes import enter, sign_up
 from recorder_project.problems import Problem
 from recordings.dynamo import Conflict, now
 from recordings.services import pauses

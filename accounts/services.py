@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from accounts import keys
-from accounts.models import GUEST_DAYS, Account, Identity, Revocation, Session, mark_closed, reschedule
+from accounts.models import GUEST_DAYS, Account, Identity, Revocation, Session
+from accounts.writes import mark_closed, reschedule
 from recorder_project.paging import dump_cursor, load_cursor
 from recorder_project.problems import Problem, not_found
 from recordings.dynamo import Conflict, days_from_now, now, stamp
