@@ -8,6 +8,7 @@ from typing import Any
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import is_list_serializer
 from drf_spectacular.utils import extend_schema
 from rest_framework.settings import api_settings
 
@@ -48,10 +49,17 @@ class AuthKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
         return {"type": "http", "scheme": "bearer", "description": "The `auth_key` that signing in answered."}
 
 
+class Schema(AutoSchema):
+    def _is_list_view(self, serializer: Any = None) -> bool:
+        """By its name a `list` answers an array; here most answer an object with `results`, and say so."""
+        plain: Any = serializer
+        return (plain is None or is_list_serializer(plain)) and bool(super()._is_list_view(plain))
+
+
 class Generator(SchemaGenerator):
     def get_schema(self, *args: Any, **kwargs: Any) -> Any:
         """The document, with a problem as the default answer of each operation."""
-        api_settings.DEFAULT_SCHEMA_CLASS = AutoSchema  # type: ignore[assignment]
+        api_settings.DEFAULT_SCHEMA_CLASS = Schema  # type: ignore[assignment]
         while KEPT:
             view, options = KEPT.pop()
             extend_schema(**options)(view)

@@ -180,6 +180,7 @@ CSRF_COOKIE_SECURE = not LOCAL
 CSRF_COOKIE_HTTPONLY = False  # the browsable API's own JavaScript reads it
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SECURE_PROXY_SSL_HEADER = None if LOCAL else ("HTTP_X_FORWARDED_PROTO", "https")
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher"]  # of shares
 SECURE_HSTS_SECONDS = 0 if LOCAL else 365 * 24 * 3600
 S3_ORIGIN = S3_PUBLIC_ENDPOINT_URL or f"https://{RECORDINGS_BUCKET}.s3.{AWS_REGION}.amazonaws.com"  # of presigned URLs
 SECURE_REFERRER_POLICY = "same-origin"
@@ -214,7 +215,10 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": [],
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "ENUM_NAME_OVERRIDES": {"RecordingStatusEnum": ["uploading", "ready", "mismatch"]},
+    "ENUM_NAME_OVERRIDES": {
+        "RecordingStatusEnum": ["uploading", "ready", "mismatch"],
+        "ShareStatusEnum": ["ready", "preparing", "failed"],
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "DEFAULT_GENERATOR_CLASS": "recorder_project.schema.Generator",

@@ -5,6 +5,7 @@ from rest_framework.routers import Route, SimpleRouter
 
 from accounts.views import AccountsViewSet, IdentityViewSet, KakaoView, MeView, SessionViewSet
 from recorder_project import problems
+from recordings.share_views import ShareViewSet
 from recordings.views import RecordingViewSet
 from web import signin
 from web import views as web
@@ -32,6 +33,7 @@ router.register("accounts/sessions", SessionViewSet, basename="session")
 router.register("accounts", AccountsViewSet, basename="account")
 router.register("recordings", RecordingViewSet, basename="recording")
 
+router.register(r"recordings/(?P<id>[^/]+)/shares", ShareViewSet, basename="share")
 urlpatterns = [
     path("", web.home),
     path("login/", web.login),

@@ -22,6 +22,7 @@ from recorder_project.problems import unavailable
 
 # A request makes about five calls and Lambda gives it 30 seconds: three tries of at most 3 s each.
 CONNECT_TIMEOUT, READ_TIMEOUT, RETRIES = 1, 3, 2
+UNPROCESSED = 3  # how often what BatchGetItem left over is asked for again
 CLASHES = {"ConditionalCheckFailed", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 PASSING = {
     "InternalServerError",
@@ -119,6 +120,38 @@ class Table(Model):
             return cls.get(hash_key, range_key, consistent_read=True)
         except cls.DoesNotExist:
             return None
+
+
+def find_all(*wanted: tuple[type[Table], str, str | int]) -> list[Any]:
+    """Rows of several tables as they are now, None in the place of each that is not there. One BatchGetItem."""
+    asked: dict[str, list[Any]] = {}
+    for model, *key in wanted:
+        asked.setdefault(model.Meta.table_name, []).append(_raw_key(model, *key))
+    requests = {name: {"Keys": keys, "ConsistentRead": True} for name, keys in asked.items()}
+    found: list[tuple[str, dict[str, Any]]] = []
+    for _ in range(UNPROCESSED):
+        answer = dynamo().dispatch("BatchGetItem", {"RequestItems": requests})
+        found += [(name, item) for name, items in answer["Responses"].items() for item in items]
+        requests = answer.get("UnprocessedKeys") or {}
+        if not requests:
+            return [_pick(found, model, _raw_key(model, *key)) for model, *key in wanted]
+    raise unavailable()
+
+
+def _raw_key(model: type[Table], hash_key: Any, range_key: Any) -> dict[str, Any]:
+    values = [
+        (each, hash_key if each.is_hash_key else range_key)
+        for each in model.get_attributes().values()
+        if each.is_hash_key or each.is_range_key
+    ]
+    return {each.attr_name: {each.attr_type: each.serialize(value)} for each, value in values}
+
+
+def _pick(found: list[tuple[str, dict[str, Any]]], model: type[Table], key: dict[str, Any]) -> Table | None:
+    for name, item in found:
+        if name == model.Meta.table_name and key.items() <= item.items():
+            return model.from_raw_data(item)
+    return None
 
 
 def create_table(*models: type[Table]) -> None:

@@ -86,6 +86,8 @@ class Recording(Table):
     kept = UnicodeAttribute(null=True)  # a mismatch's attempt, which stays until the one under way is verified
     # `leftover`s: attempts that are over, whose objects go before the next step of this recording.
     discarded: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, null=True)
+    # Links to it: [{"id": as Share has it, "expires_at": seconds since 1970, "excerpt": whether of a part of it}]
+    shares = JSONAttribute(null=True)
     # What hearing.py finds, all absent until then. A row that is not heard yet counts the tries.
     tries = IntegerAttribute(null=True)
     playable = BooleanAttribute(null=True)
@@ -114,6 +116,24 @@ class Recording(Table):
     def stored_key(self) -> str:
         """Where the bytes are that a download gives."""
         return self.key_of(self.kept or self.attempt)
+
+    def excerpt_key(self, share_id: str) -> str:
+        """Where the part of it is that a share gives."""
+        return self.key_of(f"{share_id}.m4a")
+
+    def order_key(self, share_id: str) -> str:
+        """An empty object, whose event makes the handler cut that part."""
+        return self.key_of(f"{share_id}.order")
+
+    def share(self, share_id: str) -> dict[str, Any] | None:
+        """Its entry of this share."""
+        return next((share for share in self.shares or [] if share["id"] == share_id), None)
+
+    @property
+    def excerpt_keys(self) -> list[str]:
+        """Every key that its shares may have objects at."""
+        ids = [share["id"] for share in self.shares or [] if share["excerpt"]]
+        return [key for id in ids for key in (self.excerpt_key(id), self.order_key(id))]
 
     @property
     def awaits_bytes(self) -> bool:
@@ -267,3 +287,68 @@ class Work(Table):
     def of(cls, kind: str, user_id: str, *, due_at: str) -> "Work":
         id = f"{kind}:{user_id}"
         return cls(id, user_id, created_at=now(), due_shard=due_shard(id), due_at=due_at)
+
+
+class Excerpt(Table):
+    """What the sweep has to see to for a share of a part: that it is cut, and that its objects go. Stays until then.
+
+    `id` is `"excerpt:<share id>"`, in the table of recordings so that `by_due` finds it.
+    """
+
+    class Meta:
+        table_name = settings.RECORDINGS_TABLE
+
+    id = UnicodeAttribute(hash_key=True)
+    user_id = UnicodeAttribute(range_key=True)
+    recording_id = UnicodeAttribute()
+    due_shard = UnicodeAttribute()
+    due_at = UnicodeAttribute()
+
+    @classmethod
+    def of(cls, share_id: str, row: Recording, *, due_at: str) -> "Excerpt":
+        id = f"excerpt:{share_id}"
+        return cls(id, row.user_id, recording_id=row.id, due_shard=due_shard(id), due_at=due_at)
+
+
+class Share(Table):
+    """A link by which anybody may listen to one recording. `id` is `"share:<SHA-256 of its token>"`."""
+
+    class Meta:
+        table_name = settings.USERS_TABLE
+
+    id = UnicodeAttribute(hash_key=True)
+    auth_key = UnicodeAttribute(range_key=True, default="share")
+    user_id = UnicodeAttribute()
+    recording_id = UnicodeAttribute()
+    created_at = UnicodeAttribute()
+    expires_at = IntegerAttribute()  # seconds since 1970; checked in code, since DynamoDB's TTL deletes late
+    password = UnicodeAttribute(null=True)  # hashed
+    at = NumberAttribute(null=True)  # these three are seconds of the recording
+    start = NumberAttribute(null=True)
+    end = NumberAttribute(null=True)
+    status = UnicodeAttribute()  # ready; an excerpt is first preparing, then ready or failed
+    tries = IntegerAttribute(null=True)  # at cutting the excerpt
+
+    @classmethod
+    def of(cls, share_id: str) -> "Share | None":
+        return cls.find(f"share:{share_id}", "share")
+
+    @classmethod
+    def batch(cls, share_ids: Iterable[str]) -> dict[str, "Share"]:
+        """Those that exist, by `share_id`. One BatchGetItem for each 100."""
+        keys = {(f"share:{id}", "share") for id in share_ids}
+        return {row.share_id: row for row in cls.batch_get(keys, consistent_read=True)}
+
+    @property
+    def share_id(self) -> str:
+        """The hash alone, by which its owner knows it."""
+        return str(self.id).partition(":")[2]
+
+    @property
+    def is_excerpt(self) -> bool:
+        return self.start is not None
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """What its recording says of it."""
+        return {"id": self.share_id, "expires_at": self.expires_at, "excerpt": self.is_excerpt}

@@ -98,13 +98,16 @@ def presign_post(key: str, *, size: int, sha256: str, content_type: str) -> dict
     )
 
 
-def presign_get(key: str, *, name: str, content_type: str, inline: bool, seconds: int = DOWNLOAD_SECONDS) -> str:
+def presign_get(
+    key: str, *, name: str, content_type: str, inline: bool, seconds: int = DOWNLOAD_SECONDS, head: bool = False
+) -> str:
     """A URL for reading one object (Range works) for some `seconds`, under the recording's name. No call to AWS.
 
-    The name travels as RFC 6266 and RFC 8187 have it, so that it survives in any script.
+    The name travels as RFC 6266 and RFC 8187 have it, so that it survives in any script. The method is signed too:
+    with `head`, the URL is for HEAD.
     """
     return _signer().generate_presigned_url(
-        "get_object",
+        "head_object" if head else "get_object",
         Params={
             "Bucket": settings.RECORDINGS_BUCKET,
             "Key": key,

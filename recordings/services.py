@@ -47,18 +47,24 @@ def open_account(user_id: str) -> Ledger:
     return ledger
 
 
-def settle(user_id: str, id: str, decide: Callable[[Recording | None, Ledger], T], row: Recording | None = None) -> T:
+def settle(
+    user_id: str,
+    id: str,
+    decide: Callable[[Recording | None, Ledger], T],
+    row: Recording | None = None,
+    ledger: Ledger | None = None,
+) -> T:
     """Read the recording and the ledger, let `decide` act on them, and do it again when somebody else was faster.
 
-    `row` saves the first read where the caller has just made it.
+    `row` and `ledger` save the first reads where the caller has just made them.
     """
     for _ in pauses():
         row = row or Recording.find(id, user_id)
-        ledger = open_account(user_id)
+        ledger = ledger or open_account(user_id)
         try:
             return decide(row, ledger)
         except Conflict:
-            row = None
+            row = ledger = None
     raise AssertionError  # pauses() ends by raising
 
 
@@ -226,6 +232,8 @@ def finish_purge(user_id: str, id: str) -> None:
         return
     for key, upload_id in [*row.leftovers, (row.key, row.upload_id or "")]:
         storage.discard(key, upload_id)
+    for key in row.excerpt_keys:
+        storage.delete(key)
     if row.kept:
         storage.delete(row.stored_key)
     for _ in pauses():

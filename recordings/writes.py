@@ -4,9 +4,10 @@ A recording changes in one way only: `add`, `change` or `remove`, each a single 
 its account's ledger and its change row. All of them raise `Conflict` when what the caller had read is no longer so.
 """
 
+import datetime
 import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pynamodb.attributes import Attribute
@@ -14,10 +15,11 @@ from pynamodb.exceptions import UpdateError
 from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
-from recordings.dynamo import commit, now, transaction
-from recordings.models import Change, Ledger, Recording, Work, due_shard
+from recordings.dynamo import commit, days_from_now, now, stamp, transaction
+from recordings.models import Change, Excerpt, Ledger, Recording, Share, Work, due_shard
 
 TOMBSTONE_DAYS = 100
+CUT_DAYS = 1 / 24  # how long S3's event has to bring an excerpt before the sweep cuts it itself
 
 
 def add(row: Recording, ledger: Ledger) -> Recording:
@@ -31,9 +33,18 @@ def add(row: Recording, ledger: Ledger) -> Recording:
 
 
 def change(
-    row: Recording, ledger: Ledger, values: Mapping[str, Any], *, bytes: int = 0, deleted: bool = False
+    row: Recording,
+    ledger: Ledger,
+    values: Mapping[str, Any],
+    *,
+    bytes: int = 0,
+    deleted: bool = False,
+    also: Callable[[TransactWrite], None] = lambda write: None,
 ) -> Recording:
-    """Set `values` (None takes an attribute away) on the recording as `row` was read, and take the next version."""
+    """Set `values` (None takes an attribute away) on the recording as `row` was read, and take the next version.
+
+    `also` may put other rows into the same transaction.
+    """
     version = ledger.last_version + 1
     values = {**values, "version": version, "updated_at": now()}
     if "due_at" in values:
@@ -46,10 +57,56 @@ def change(
     write.update(row, actions, condition=(Recording.version == row.version) & (Recording.attempt == row.attempt))
     write.delete(Change(row.user_id, row.version))
     _book(write, ledger, version, row.id, bytes=bytes, deleted=deleted)
+    also(write)
     commit(write)
     for name, value in values.items():
         setattr(row, name, value)
     return row
+
+
+def set_shares(row: Recording, ledger: Ledger, kept: list[dict[str, Any]], new: Share | None = None) -> Recording:
+    """Let the recording have the shares `kept` (entries of its own) and `new`, and no others. Excerpts of those that
+    go are due at once: their objects may be deleted from here on.
+    """
+    entries = [*kept, new.entry] if new else kept
+
+    def join(write: TransactWrite) -> None:
+        for entry in row.shares or []:
+            if entry not in kept:
+                write.delete(Share(f"share:{entry['id']}"))
+                if entry["excerpt"]:
+                    write.save(Excerpt.of(entry["id"], row, due_at=now()))
+        if new:
+            write.save(new, Share.id.does_not_exist())
+            if new.is_excerpt:
+                write.save(Excerpt.of(new.share_id, row, due_at=days_from_now(CUT_DAYS)))
+
+    return change(row, ledger, {"shares": entries or None}, also=join)
+
+
+def conclude_excerpt(share: Share, row: Recording, status: str) -> None:
+    """`ready` or `failed`. The sweep looks again when the share expires. Raises Conflict where it is not `preparing`
+    any more, or is gone. Takes no version: what is shared stays the same.
+    """
+    id = f"excerpt:{share.share_id}"
+    until = stamp(datetime.datetime.fromtimestamp(share.expires_at, datetime.UTC))
+    write = transaction()
+    write.update(share, [Share.status.set(status)], condition=Share.status == "preparing")
+    write.update(Excerpt(id, row.user_id), [Excerpt.due_at.set(until)], condition=Excerpt.id.exists())
+    commit(write)
+
+
+def claim_excerpt(share: Share, tries: int) -> bool:
+    """Count the tries at cutting it. False where anything about that is not as it was read."""
+    as_read: Any = Share.status == "preparing"
+    as_read &= Share.tries.does_not_exist() if share.tries is None else Share.tries == share.tries
+    try:
+        share.update([Share.tries.set(tries)], condition=as_read)
+    except UpdateError as error:
+        if error.cause_response_code != "ConditionalCheckFailedException":
+            raise
+        return False
+    return True
 
 
 def claim(row: Recording, tries: int, *, due_at: str) -> bool:
@@ -86,8 +143,14 @@ def _book(write: TransactWrite, ledger: Ledger, version: int, id: str, *, bytes:
 
 
 def remove(row: Recording) -> None:
-    """Take a `purging` recording out and give its bytes back. No version: its tombstone stands already."""
+    """Take a `purging` recording out, its shares with it, and give its bytes back. No version: its tombstone stands
+    already.
+    """
     write = transaction()
+    for entry in row.shares or []:
+        write.delete(Share(f"share:{entry['id']}"))
+        if entry["excerpt"]:
+            write.delete(Excerpt(f"excerpt:{entry['id']}", row.user_id))
     write.delete(row, (Recording.status == "purging") & (Recording.attempt == row.attempt))
     write.update(Ledger(row.user_id), [Ledger.used_bytes.add(-row.size)], condition=Ledger.last_version.exists())
     commit(write)
@@ -150,8 +213,10 @@ def erase_rows(user_id: str, until: float) -> bool:
     while batch := list(itertools.islice(rows, 500)):
         if time.monotonic() > until:
             return False
+        ids = {str(row.recording_id) for row in batch}
+        _erase_shares(user_id, ids)
         with Recording.batch_write() as recordings:
-            for id in {row.recording_id for row in batch}:
+            for id in ids:
                 recordings.delete(Recording(id, user_id))
         with Change.batch_write() as changes:
             for row in batch:
@@ -159,3 +224,15 @@ def erase_rows(user_id: str, until: float) -> bool:
     Work.of("trash", user_id, due_at="").delete()
     Ledger(user_id).delete()
     return True
+
+
+def _erase_shares(user_id: str, ids: Iterable[str]) -> None:
+    """Delete the rows of these recordings' shares, which must still name them."""
+    entries = [entry for row in Recording.batch(user_id, ids).values() for entry in row.shares or []]
+    if entries:
+        with Share.batch_write() as shares:
+            for entry in entries:
+                shares.delete(Share(f"share:{entry['id']}"))
+        with Excerpt.batch_write() as excerpts:
+            for entry in entries:
+                excerpts.delete(Excerpt(f"excerpt:{entry['id']}", user_id))

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from recorder_project.parsers import MAX_JSON_BYTES
+from recordings.dynamo import days_from_now
 from tests.client import Answer, Client, declare, sha256
 from tests.project.wsgi import call
 from tests.state import snapshot
@@ -394,3 +395,35 @@ def test_ids_of_work_that_waits(unchanged: Client) -> None:
     id = f"account:{unchanged.user_id}"
     assert unchanged.get(f"recordings/{id}/").status == 404
     assert unchanged.delete(f"recordings/{quote(id)}/?permanent=true").status == 404
+
+
+def test_shares(alice: Client, subtests: pytest.Subtests) -> None:
+    id = alice.record(AUDIO)["id"]
+    seconds: list[Any] = [-1, -0.001, "x", "", None, [], {}, "NaN", "Infinity", 1e9, 10**400]
+    passwords: list[Any] = ["", "x" * 129, None, ["a"], {}, *SURROGATES, "a\x00b"]
+    cases: list[tuple[dict[str, Any], str]] = [
+        *(({"at": value}, "/at") for value in seconds),
+        *(({"start": value, "end": 5}, "/start") for value in seconds),
+        *(({"start": 1, "end": value}, "/end") for value in seconds),
+        ({"start": 1}, "/end"),
+        ({"end": 1}, "/start"),
+        ({"start": 5, "end": 5}, "/end"),
+        ({"start": 5, "end": 5.0001}, "/end"),
+        ({"start": 5, "end": 4}, "/end"),
+        ({"start": 0, "end": 10800.001}, "/end"),
+        ({"start": 1, "end": 2, "at": 0.5}, "/at"),
+        ({"start": 1, "end": 2, "at": 2}, "/at"),
+        *(({"expires_at": value}, "/expires_at") for value in MOMENTS),
+        ({"expires_at": "2020-01-01T00:00:00Z"}, "/expires_at"),
+        ({"expires_at": "9999-01-01T00:00:00Z"}, "/expires_at"),
+        ({"expires_at": days_from_now(0)}, "/expires_at"),
+        ({"expires_at": days_from_now(367)}, "/expires_at"),
+        *(({"password": value}, "/password") for value in passwords),
+        ({"expires": "2020-01-01T00:00:00Z"}, "/expires"),
+        ({"token": "x"}, "/token"),
+    ]
+    before = snapshot()
+    for wanted, pointer in cases:
+        with subtests.test(wanted=repr(wanted)[:80]):
+            refused(alice.post(f"recordings/{id}/shares/", wanted), pointer)
+    assert snapshot() == before

@@ -71,6 +71,9 @@ MATRIX = {
     "POST recordings/{id}/parts/": Endpoint("foreign", body=PART),
     "POST recordings/{id}/complete/": Endpoint("foreign"),
     "POST recordings/{id}/restore/": Endpoint("foreign"),
+    "GET recordings/{id}/shares/": Endpoint("foreign"),
+    "POST recordings/{id}/shares/": Endpoint("foreign", body={"at": 1}),
+    "DELETE recordings/{id}/shares/{share_id}/": Endpoint("foreign"),
 }
 
 
@@ -94,7 +97,7 @@ OTHERS = [(path, method) for path, has in ROUTES.items() for method in METHODS i
 def send(client: Client, call: str, **names: str) -> Answer:
     """The call of an entry, the path's names filled in."""
     method, _, path = call.partition(" ")
-    known = {"id": "0" * 32, "session_id": "0" * 64, "name": "Talk.wav"} | names
+    known = {"id": "0" * 32, "session_id": "0" * 64, "share_id": "0" * 64, "name": "Talk.wav"} | names
     entry = MATRIX[call]
     kind = {"content_type": "audio/wav"} if isinstance(entry.body, bytes) else {}
     return client.call(method, path.format(**known) + entry.query, entry.body, **kind)
@@ -114,6 +117,7 @@ class Possessions:
 
 
 @pytest.fixture
+    share_id: str  # of the ready recording
 def hers(alice: Client) -> Possessions:
     ready, trashed, purging = (alice.record(CONTENT + extra)["id"] for extra in (b"", b"1", b"2"))
     uploading = alice.create(CONTENT + b"3").json["recording"]["id"]
@@ -121,6 +125,7 @@ def hers(alice: Client) -> Possessions:
     alice.delete(f"recordings/{trashed}/")
     Recording(purging, alice.user_id).update([Recording.status.set("purging"), Recording.shelf.remove()])
     identity = Identity("identity:example:1", user_id=alice.user_id)
+    share_id = alice.post(f"recordings/{ready}/shares/").json["id"]
     identity.save()
     Account(alice.user_id).update([Account.identities.set([identity.id])])
     recordings = {"ready": ready, "trashed": trashed, "uploading": uploading, "large": large, "purging": purging}
@@ -163,7 +168,7 @@ def test_nobody_learns_from_other_methods(nobody: Client) -> None:
     before = snapshot()
     for path, method in OTHERS:
         if path not in opened:
-            filled = path.format(id="0" * 32, session_id="0" * 64, name="Talk.wav")
+            filled = path.format(id="0" * 32, session_id="0" * 64, share_id="0" * 64, name="Talk.wav")
             unauthorized(nobody.call(method, filled), f"{method} {path}")
     assert snapshot() == before
 
@@ -205,15 +210,15 @@ def test_a_stranger_and_what_is_not_his(hers: Possessions, charlie: Client) -> N
             told_apart(charlie, call, {"id": hers.identity_id})
         else:
             for id in hers.recordings.values():
-                told_apart(charlie, call, {"id": id})
+                told_apart(charlie, call, {"id": id, "share_id": hers.share_id})
     assert snapshot() == before
 
 
 def test_a_stranger_and_other_methods(hers: Possessions, charlie: Client) -> None:
     before = snapshot()
     for path, method in OTHERS:
-        names = {"session_id": hers.session_id, "id": hers.recordings["ready"], "name": "Talk.wav"}
-        answer = charlie.call(method, path.format(**names))
+        names = {"session_id": hers.session_id, "share_id": hers.share_id, "id": hers.recordings["ready"]}
+        answer = charlie.call(method, path.format(**names, name="Talk.wav"))
         if method == "HEAD" and "GET" in ROUTES[path]:
             assert answer.status in (200, 404), path
             assert answer.status == 404 or f"GET {path}" not in calls_of("foreign"), path
@@ -233,6 +238,6 @@ def test_a_stranger_acts_on_what_is_his(hers: Possessions, alice: Client, charli
     answer = send(charlie, call)
     assert answer.status == MATRIX[call].status, answer
     told = answer.content.decode()
-    for secret in (alice.user_id, hers.session_id, hers.identity_id, *hers.recordings.values()):
+    for secret in (alice.user_id, hers.session_id, hers.identity_id, hers.share_id, *hers.recordings.values()):
         assert secret not in told
     assert of(alice.user_id, snapshot()) == before
