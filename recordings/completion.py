@@ -10,7 +10,7 @@ from recordings import storage
 from recordings.dynamo import days_from_now, now, seconds_since
 from recordings.models import Ledger, Recording
 from recordings.services import PROOF_DAYS, find, pauses, present, settle
-from recordings.uploads import LEAST_PART, MULTIPART, declare, length_of, part_count, restart
+from recordings.uploads import LEAST_PART, MULTIPART, clear, declare, length_of, part_count, restart
 from recordings.writes import change
 
 # What was heard of other bytes says nothing of these.
@@ -106,7 +106,7 @@ def conclude(seen: Recording, arrived: Arrived) -> Recording:
         if not row.awaits_bytes or row.attempt != seen.attempt:
             return row
         if not arrived.fits(row):
-            throw_away(row, ledger)
+            restart(row, ledger)
             code = "part_mismatch" if arrived.faults else "checksum_mismatch"
             raise Problem(409, code, describe(arrived), errors=list(arrived.faults) or None)
         if row.kept and not arrived.sha256:
@@ -114,19 +114,6 @@ def conclude(seen: Recording, arrived: Arrived) -> Recording:
         return make_ready(row, ledger, proven=bool(arrived.sha256))
 
     return settle(seen.user_id, seen.id, decide, row=seen)
-
-
-def throw_away(row: Recording, ledger: Ledger) -> None:
-    """Wrong bytes: first a new attempt, then their object goes."""
-    clear(row)
-    clear(restart(row, ledger))
-
-
-def clear(row: Recording) -> None:
-    """Delete the objects of attempts that are over. The next change may then forget them."""
-    for key, upload_id in row.leftovers:
-        storage.discard(key, upload_id)
-    row.discarded = None
 
 
 def describe(arrived: Arrived) -> str:

@@ -2,7 +2,8 @@
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
@@ -11,7 +12,7 @@ from recorder_project.problems import Problem, invalid
 from recordings import presigning, storage
 from recordings.dynamo import Conflict, days_from_now, now
 from recordings.models import Ledger, Recording, due_shard
-from recordings.services import find, finish_purge, library, settle, untrash
+from recordings.services import find, finish_purge, leave_to_sweep, library, settle, untrash
 from recordings.writes import add, change
 
 MULTIPART = 16 * 2**20  # from this size on, in bytes, an upload goes in parts
@@ -88,35 +89,52 @@ def new_recording(user_id: str, id: str, declared: dict[str, Any], any_parts: bo
 
 
 def begin(row: Recording, ledger: Ledger) -> Recording:
-    """Put a new recording in. A large one's multipart upload comes first; who loses the race aborts his own."""
-    if row.any_parts or row.size >= MULTIPART:
-        row.upload_id = storage.start_multipart(row.key, row.content_type, checksums=not row.any_parts)
-    try:
+    """Put a new recording in."""
+    with upload_for(row.key, row.content_type, row.size, any_parts=bool(row.any_parts)) as row.upload_id:
         return add(row, ledger)
-    except Conflict:
-        if row.upload_id:
-            storage.abort_multipart(row.key, row.upload_id)
+
+
+@contextmanager
+def upload_for(key: str, content_type: str, size: int, *, any_parts: bool) -> Iterator[str | None]:
+    """The id of a new multipart upload, where these bytes come in parts, for the block to write into a row.
+
+    Who loses the race, or gets no answer, ends his own. If the row was written all the same, create finds the upload
+    gone and begins another.
+    """
+    if not any_parts and size < MULTIPART:
+        yield None
+        return
+    upload_id = storage.start_multipart(key, content_type, checksums=not any_parts)
+    try:
+        yield upload_id
+    except Exception:
+        storage.abort_multipart(key, upload_id)
         raise
 
 
 def restart(row: Recording, ledger: Ledger, values: dict[str, Any] | None = None, *, more: int = 0) -> Recording:
-    """Give the recording a new attempt, with a key of its own; `more` bytes are reserved. The row remembers the old
-    attempt until its object is deleted, unless `values` keep it.
+    """Give the recording a new attempt, with a key of its own; `more` bytes are reserved. Once the row has let go of
+    the old attempt, what was sent for it goes at once, unless `values` keep it: bytes that nobody counts could pile up
+    otherwise. The row remembers it all the same, and the next such step deletes what has come late.
     """
     values = values or {}
+    clear(row)
     attempt = secrets.token_hex(16)
-    news: dict[str, Any] = {"attempt": attempt, "upload_id": None, "due_at": days_from_now(settings.UPLOAD_DAYS)}
+    news: dict[str, Any] = {"attempt": attempt, "due_at": days_from_now(settings.UPLOAD_DAYS)}
     if "kept" not in values:
-        news["discarded"] = [*(row.discarded or []), row.leftover]
-    any_parts = values.get("any_parts", row.any_parts)
-    if any_parts or row.size + more >= MULTIPART:
-        news["upload_id"] = storage.start_multipart(row.key_of(attempt), row.content_type, checksums=not any_parts)
-    try:
-        return change(row, ledger, {**values, **news}, bytes=more)
-    except Conflict:
-        if upload_id := news["upload_id"]:
-            storage.abort_multipart(row.key_of(attempt), upload_id)
-        raise
+        news["discarded"] = [row.leftover]
+    any_parts = bool(values.get("any_parts", row.any_parts))
+    with upload_for(row.key_of(attempt), row.content_type, row.size + more, any_parts=any_parts) as upload_id:
+        row = change(row, ledger, {**values, **news, "upload_id": upload_id}, bytes=more)
+    leave_to_sweep(clear, row)
+    return row
+
+
+def clear(row: Recording) -> None:
+    """Delete the objects of attempts that are over. The next change may then forget them."""
+    for key, upload_id in row.leftovers:
+        storage.discard(key, upload_id)
+    row.discarded = None
 
 
 def resume(row: Recording, ledger: Ledger, size: int, any_parts: bool) -> Recording:
@@ -163,9 +181,8 @@ def url_end() -> str:
 
 
 def part_size(size: int) -> int:
-    """Bytes of each part but the last: 8 MiB, more where that would take more than 10,000 parts."""
-    mebibytes = -(-size // (MOST_PARTS * 2**20))
-    return max(PART, mebibytes * 2**20)
+    """Bytes of each part but the last: 8 MiB, as much again as often as that would take more than 10,000 parts."""
+    return PART * max(1, -(-size // (MOST_PARTS * PART)))
 
 
 def part_count(size: int) -> int:

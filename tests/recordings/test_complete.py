@@ -80,9 +80,10 @@ def test_wrong_bytes_stay_until_the_row_has_let_go_of_them(alice: Client) -> Non
     assert refused
     assert objects() == {row.key: b"something else"}
     with failing("DeleteObject") as refused:
-        assert complete(alice, row.id).status == 503
+        assert complete(alice, row.id).code == "checksum_mismatch"
     assert refused
     assert objects() == {row.key: b"something else"}
+    assert kept(alice.user_id, row.id).discarded == [row.attempt]
     with failing("DeleteObject"):  # nothing yet under the new key
         assert complete(alice, row.id).code == "upload_incomplete"
     send(alice.create(AUDIO).json["upload"], AUDIO)

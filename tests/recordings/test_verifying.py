@@ -318,8 +318,8 @@ def test_what_its_owner_purged_stays_purged(alice: Client, ready: Recording) -> 
 def test_leftovers_go(alice: Client, old: None) -> None:
     id = alice.create(AUDIO, size=5).json["recording"]["id"]
     first = kept(alice.user_id, id)
-    put(first.key, b"12345")
     alice.create(AUDIO)
+    put(first.key, b"12345")
     assert kinds("--repair") == [("leftover_object", True)]
     assert objects() == {}
     assert verify() == []
