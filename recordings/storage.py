@@ -248,7 +248,8 @@ def abort_multipart(key: str, upload_id: str) -> None:
 
 
 def erase(prefix: str, *, until: float = math.inf) -> bool:
-    """Delete everything under `prefix`: objects, their old versions, and multipart uploads that never ended.
+    """Delete everything under `prefix`: objects, their old versions, and multipart uploads that never ended. What
+    somebody else has deleted meanwhile counts as deleted, which some stores call an error.
 
     Returns whether it was done before `until` (time.monotonic).
     """
@@ -263,8 +264,8 @@ def erase(prefix: str, *, until: float = math.inf) -> bool:
                 return False
             if found:
                 objects: Any = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in found]
-                failed = s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True}).get("Errors")
-                if failed:
+                answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+                if any(error.get("Code") != "NoSuchVersion" for error in answer.get("Errors", [])):
                     raise unavailable()
     return True
 
