@@ -15,6 +15,7 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
+from recorder_project.gateway import is_refused
 from recorder_project.logs import current
 
 log = logging.getLogger(__name__)
@@ -136,7 +137,12 @@ def response(status_code: int, code: str, detail: str, headers: dict[str, str] |
 
 @csrf_exempt
 def unknown_path(request: HttpRequest) -> HttpResponse:
-    """404 for a path under /api/ that no endpoint has; where only the final slash is missing, it says so."""
+    """404 for a path under /api/ that no endpoint has; where only the final slash is missing, it says so.
+
+    400 for a Lambda event that can't be read, which comes here whatever its path is.
+    """
+    if is_refused(request.META.get("apig_wsgi.full_event")):
+        return response(400, "bad_request", "The request holds something that no HTTP request can hold.")
     detail = "There is no such endpoint."
     try:
         if not request.path.endswith("/") and resolve(request.path_info + "/").func is not unknown_path:

@@ -251,6 +251,7 @@ LOGGING = {
         "urllib3": {"level": "WARNING"},  # its DEBUG lines hold tokens in addresses
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.request": {"filters": ["no_query"], "level": "INFO" if LOCAL else "ERROR", "propagate": True},
+        "django.security": {"level": "CRITICAL"},  # what strangers send is no error of ours; RequestLog has the answer
         "django.server": {"filters": ["no_query"], "level": "INFO", "propagate": True},
         "recorder_project.logs": {"level": "CRITICAL" if LOCAL else "INFO"},  # runserver has lines of its own
     },
