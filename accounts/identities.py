@@ -8,7 +8,7 @@ from typing import Any
 from accounts import throttles, writes
 from accounts.login import identity_of, prove, refuse_used
 from accounts.models import Account, Identity, Replay, Session
-from accounts.services import end_sessions, finish_revoking, identities_of, require_recent_login
+from accounts.services import account_of, end_sessions, finish_revoking, identities_of, require_recent_login
 from recorder_project.problems import Problem, not_found
 from recordings.dynamo import Conflict
 from recordings.services import leave_to_sweep, pauses
@@ -27,13 +27,6 @@ def listed(user_id: str) -> list[dict[str, Any]]:
 
 def describe(row: Identity) -> dict[str, Any]:
     return {"id": row.identity_id, "provider": row.provider, "email": row.email, "created_at": row.created_at}
-
-
-def account_of(user_id: str) -> Account:
-    account = Account.of(user_id)
-    if account is None or account.closed_at:
-        raise Problem(401, "account_closed", "This account is closed.")
-    return account
 
 
 def link(session: Session, credential: Mapping[str, str]) -> tuple[dict[str, Any], bool]:

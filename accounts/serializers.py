@@ -129,6 +129,26 @@ class IdentitiesSerializer(serializers.Serializer[dict[str, object]]):
     results = IdentitySerializer(many=True)
 
 
+class CreateFeedSerializer(StrictSerializer):
+    tag = text(max_length=50, required=False, help_text="Only recordings with this tag. Without: all.")
+    title = text(max_length=100, required=False, help_text="What podcast apps call it. Defaults to the tag.")
+
+
+class FeedSerializer(serializers.Serializer[dict[str, object]]):
+    id = serializers.CharField()
+    tag = serializers.CharField(allow_null=True)
+    title = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class NewFeedSerializer(FeedSerializer):
+    url = serializers.CharField(help_text="For the podcast app. It is shown this once.")
+
+
+class FeedsSerializer(serializers.Serializer[dict[str, object]]):
+    results = FeedSerializer(many=True)
+
+
 class ExportQuery(StrictSerializer):
     cursor = serializers.CharField(
         default="", allow_blank=True, max_length=1000, help_text="`next_cursor` of the page before."
@@ -142,6 +162,7 @@ class ExportedIdentitySerializer(IdentitySerializer):
 class ExportedAccountSerializer(AccountSerializer):
     sessions = SessionSerializer(many=True)
     identities = ExportedIdentitySerializer(many=True)
+    feeds = FeedSerializer(many=True)
 
 
 class ExportedRecordingSerializer(DetailSerializer):

@@ -1,4 +1,4 @@
-"""What can be done with an account: look, rename, export, sign out, close."""
+"""What can be done with an account: look, rename, sign out, close."""
 
 import logging
 import time
@@ -8,10 +8,8 @@ from typing import Any
 from accounts import keys
 from accounts.models import GUEST_DAYS, Account, Identity, Revocation, Session
 from accounts.writes import mark_closed, reschedule
-from recorder_project.paging import dump_cursor, load_cursor
 from recorder_project.problems import Problem, not_found
 from recordings.dynamo import Conflict, days_from_now, now, stamp
-from recordings.export import export_page
 from recordings.models import Work
 from recordings.services import erase, leave_to_sweep, open_account, pauses
 from recordings.writes import finish_work
@@ -51,6 +49,13 @@ def require_recent_login(session: Session) -> None:
         )
 
 
+def account_of(user_id: str) -> Account:
+    account = Account.of(user_id)
+    if account is None or account.closed_at:
+        raise Problem(401, "account_closed", "This account is closed.")
+    return account
+
+
 def identities_of(account: Account) -> list[Identity]:
     return [identity for id in account.identities if (identity := Identity.of(id))]
 
@@ -84,36 +89,6 @@ def summarize(user_id: str) -> dict[str, Any]:
 def guest_until(last_seen_at: str) -> str:
     """When a guest's account goes if its session is not seen again."""
     return stamp(datetime.fromisoformat(last_seen_at) + timedelta(days=GUEST_DAYS))
-
-
-def export(session: Session, cursor: str) -> dict[str, Any]:
-    """One page of everything that is stored about the account. The first one holds the account itself."""
-    binding = (session.id, "export")
-    after = load_cursor(cursor, *binding) if cursor else 0
-    recordings, after_this = export_page(session.id, after)
-    return {
-        "account": None if cursor else describe_fully(session),
-        "recordings": recordings,
-        "next_cursor": dump_cursor(after_this, *binding) if after_this else None,
-    }
-
-
-def describe_fully(session: Session) -> dict[str, Any]:
-    account = Account.of(session.id)
-    rows = identities_of(account) if account else []
-    return describe(session) | {
-        "sessions": sessions(session),
-        "identities": [
-            {
-                "id": row.identity_id,
-                "provider": row.provider,
-                "subject": row.subject,
-                "email": row.email,
-                "created_at": row.created_at,
-            }
-            for row in rows
-        ],
-    }
 
 
 def rename(session: Session, name: str) -> dict[str, Any]:

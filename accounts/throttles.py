@@ -21,6 +21,10 @@ LIMITS = {
     "key": (60, 60),  # bad keys, an address
     "link": (10, 60),  # an account
     "close": (5, 60),  # an account
+    "share": (300, 60),  # an address; a player asks for many ranges
+    "share_password": (10, 600),  # a share and an address
+    "share_passwords": (100, 3600),  # a share
+    "feed": (300, 60),  # an address: an app that gets a whole feed asks for each recording
 }
 
 

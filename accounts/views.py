@@ -13,9 +13,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from accounts import identities, login, providers, serializers, services, throttles
+from accounts import export, feeds, identities, login, providers, serializers, services, throttles
 from accounts.models import Session
 from recorder_project.documented import extend_schema
+from recorder_project.links import origin
 from recorder_project.problems import Problem, invalid, not_found
 
 
@@ -83,7 +84,7 @@ class MeView(ViewSet):
         A recording that changes meanwhile comes again on a later page.
         """
         query = serializers.ExportQuery.read(request.query_params.dict())
-        return Response(services.export(caller(request), query["cursor"]), headers={"Cache-Control": "no-store"})
+        return Response(export.page(caller(request), query["cursor"]), headers={"Cache-Control": "no-store"})
 
 
 class SessionViewSet(ViewSet):
@@ -146,6 +147,33 @@ class IdentityViewSet(ViewSet):
     def destroy(self, request: Request, id: str) -> Response:
         """Unlink a login; the last one can't go. Needs a login within the last 10 minutes."""
         identities.unlink(caller(request), id)
+        return Response(status=204)
+
+
+class FeedViewSet(ViewSet):
+    lookup_field = "id"
+    lookup_value_regex = "[^/]+"
+
+    @extend_schema(responses=serializers.FeedsSerializer)
+    def list(self, request: Request) -> Response:
+        """The account's podcast feeds. Their addresses are not among what is told: they were shown once."""
+        return Response({"results": feeds.listed(caller(request).id)})
+
+    @extend_schema(request=serializers.CreateFeedSerializer, responses={201: serializers.NewFeedSerializer})
+    def create(self, request: Request) -> Response:
+        """Get an address where a podcast app finds the recordings, all or those with a tag, without signing in.
+
+        Whoever has it can listen, until the feed is deleted. 409 `too_many_feeds` above 10.
+        """
+        data = serializers.CreateFeedSerializer.read(request.data)
+        where = origin(request._request)
+        feed = feeds.create(caller(request).id, origin=where, tag=data.get("tag"), title=data.get("title"))
+        return Response(feed, 201, headers={"Cache-Control": "no-store"})
+
+    @extend_schema(parameters=[OpenApiParameter("id", str, OpenApiParameter.PATH)], responses={204: None})
+    def destroy(self, request: Request, id: str) -> Response:
+        """Delete a feed; its address stops working at once."""
+        feeds.close(caller(request).id, id)
         return Response(status=204)
 
 

@@ -3,11 +3,11 @@
 from django.urls import include, path, re_path
 from rest_framework.routers import Route, SimpleRouter
 
-from accounts.views import AccountsViewSet, IdentityViewSet, KakaoView, MeView, SessionViewSet
+from accounts.views import AccountsViewSet, FeedViewSet, IdentityViewSet, KakaoView, MeView, SessionViewSet
 from recorder_project import problems
 from recordings.share_views import ShareViewSet
 from recordings.views import RecordingViewSet
-from web import signin
+from web import feeds, signin
 from web import views as web
 from web.uppy import GrantView, S3View
 
@@ -28,6 +28,7 @@ class Router(SimpleRouter):
 
 
 router = Router()
+router.register("accounts/feeds", FeedViewSet, basename="feed")
 router.register("accounts/identities", IdentityViewSet, basename="identity")
 router.register("accounts/sessions", SessionViewSet, basename="session")
 router.register("accounts", AccountsViewSet, basename="account")
@@ -55,5 +56,8 @@ urlpatterns = [
     path("uppy/<str:grant>/s3/multipart/<str:upload_id>/batch", S3View.as_view({"get": "sign_many"})),
     path("uppy/<str:grant>/s3/multipart/<str:upload_id>/complete", S3View.as_view({"post": "complete"})),
     path("uppy/<str:grant>/s3/multipart/<str:upload_id>/<int:number>", S3View.as_view({"get": "sign"})),
+    path("feed/<str:token>.xml", feeds.feed),
+    path("feed/<str:token>/<str:id>/audio.<str:extension>", feeds.audio),
+    path("feed/<str:token>/<str:id>/chapters.json", feeds.chapter_list),
     re_path(r"^(?:api|uppy)/", problems.unknown_path),
 ]

@@ -303,6 +303,21 @@ def test_other_queries(alice: Client, subtests: pytest.Subtests) -> None:
     assert snapshot() == before
 
 
+def test_feeds(unchanged: Client, subtests: pytest.Subtests) -> None:
+    cases: list[tuple[str, list[Any]]] = [
+        ("tag", ["", "   ", "x" * 51, *CONTROLS, *SURROGATES, None, True, ["a"], {}]),
+        ("title", ["", "   ", "x" * 101, *CONTROLS, *SURROGATES, None, True, ["a"], {}]),
+        *((name, ["x"]) for name in ("id", "url", "user_id", "created_at", "tags")),
+    ]
+    for field, values in cases:
+        for value in values:
+            with subtests.test(msg=field, value=repr(value)[:60]):
+                refused(unchanged.post("accounts/feeds/", {field: value}), f"/{field}")
+    for id in [*IDS, *SLASHES, "0" * 64, "feed:" + "0" * 64]:
+        with subtests.test(msg="id", id=id[:40]):
+            refused(unchanged.delete(f"accounts/feeds/{id}/"), status=404, code="not_found")
+
+
 def test_check(unchanged: Client, subtests: pytest.Subtests) -> None:
     cases: list[tuple[Any, str]] = [
         ([], "/sha256"),

@@ -55,6 +55,9 @@ MATRIX = {
     "GET accounts/identities/": Endpoint("own", 200),
     "POST accounts/identities/": Endpoint("own", 400, {"provider": "example"}),
     "DELETE accounts/identities/{id}/": Endpoint("foreign"),
+    "GET accounts/feeds/": Endpoint("own", 200),
+    "POST accounts/feeds/": Endpoint("own", 201, {"tag": "feed"}),
+    "DELETE accounts/feeds/{id}/": Endpoint("foreign"),
     "GET recordings/": Endpoint("own", 200),
     "POST recordings/": Endpoint("own", 201, declare(CONTENT)),
     "DELETE recordings/": Endpoint("own", 202, query="?shelf=trash"),
@@ -68,12 +71,12 @@ MATRIX = {
     "GET recordings/{id}/download/": Endpoint("foreign"),
     "GET recordings/{id}/markers/": Endpoint("foreign"),
     "GET recordings/{id}/waveform/": Endpoint("foreign"),
-    "POST recordings/{id}/parts/": Endpoint("foreign", body=PART),
-    "POST recordings/{id}/complete/": Endpoint("foreign"),
-    "POST recordings/{id}/restore/": Endpoint("foreign"),
     "GET recordings/{id}/shares/": Endpoint("foreign"),
     "POST recordings/{id}/shares/": Endpoint("foreign", body={"at": 1}),
     "DELETE recordings/{id}/shares/{share_id}/": Endpoint("foreign"),
+    "POST recordings/{id}/parts/": Endpoint("foreign", body=PART),
+    "POST recordings/{id}/complete/": Endpoint("foreign"),
+    "POST recordings/{id}/restore/": Endpoint("foreign"),
 }
 
 
@@ -114,22 +117,28 @@ class Possessions:
     recordings: dict[str, str]
     session_id: str
     identity_id: str
+    share_id: str  # of the ready recording
 
 
 @pytest.fixture
-    share_id: str  # of the ready recording
 def hers(alice: Client) -> Possessions:
     ready, trashed, purging = (alice.record(CONTENT + extra)["id"] for extra in (b"", b"1", b"2"))
     uploading = alice.create(CONTENT + b"3").json["recording"]["id"]
     large = alice.create(CONTENT + b"4", size=32 * 2**20).json["recording"]["id"]
+    share_id = alice.post(f"recordings/{ready}/shares/").json["id"]
     alice.delete(f"recordings/{trashed}/")
     Recording(purging, alice.user_id).update([Recording.status.set("purging"), Recording.shelf.remove()])
+    alice.post("accounts/feeds/", {})
     identity = Identity("identity:example:1", user_id=alice.user_id)
-    share_id = alice.post(f"recordings/{ready}/shares/").json["id"]
     identity.save()
     Account(alice.user_id).update([Account.identities.set([identity.id])])
     recordings = {"ready": ready, "trashed": trashed, "uploading": uploading, "large": large, "purging": purging}
-    return Possessions(recordings, alice.session_id, identity.identity_id)
+    return Possessions(recordings, alice.session_id, identity.identity_id, share_id)
+
+
+def feed_of(client: Client) -> str:
+    id: str = client.get("accounts/feeds/").json["results"][0]["id"]
+    return id
 
 
 def of(user_id: str, stored: dict[str, Any]) -> list[str]:
@@ -201,13 +210,16 @@ def told_apart(charlie: Client, call: str, real: dict[str, str]) -> None:
     assert found_calls == missing_calls, call
 
 
-def test_a_stranger_and_what_is_not_his(hers: Possessions, charlie: Client) -> None:
+def test_a_stranger_and_what_is_not_his(hers: Possessions, alice: Client, charlie: Client) -> None:
+    feed_id = feed_of(alice)
     before = snapshot()
     for call in calls_of("foreign"):
         if "{session_id}" in call:
             told_apart(charlie, call, {"session_id": hers.session_id})
         elif "identities" in call:
             told_apart(charlie, call, {"id": hers.identity_id})
+        elif "feeds" in call:
+            told_apart(charlie, call, {"id": feed_id})
         else:
             for id in hers.recordings.values():
                 told_apart(charlie, call, {"id": id, "share_id": hers.share_id})

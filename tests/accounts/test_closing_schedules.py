@@ -57,6 +57,7 @@ ACTS: dict[str, Callable[[], tuple[int, str]]] = {
     "purge": lambda: call("DELETE", f"recordings/{recording_id()}/?permanent=true"),
     "empty trash": lambda: call("DELETE", "recordings/?shelf=trash"),
     "log out": lambda: call("POST", "accounts/logout/"),
+    "make a feed": lambda: call("POST", "accounts/feeds/", {}),
 }
 
 
@@ -94,6 +95,7 @@ def worlds(machine: Machine) -> dict[str, World]:
         "ready": ready,
         "trashed": trashed,
         "seen later": machine.run(ready, "given visit", lambda: call("GET", "accounts/me/"), day=20),
+        "read by podcast apps": machine.run(ready, "given feed", ACTS["make a feed"]),
         "closed just now": crashed(machine, ready),
     }
 

@@ -1,6 +1,7 @@
 """What people do with Recorder, end to end and through its API alone: for tests of where it runs."""
 
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from recordings import uploads
 from tests.client import Client, send, sha256, sign_up
@@ -47,6 +48,15 @@ def main_job(join: Callable[[str], Client] = sign_up) -> Client:
     assert len(alice.get("recordings/changes/").json["changes"]) >= 3
     assert alice.get(f"recordings/{large}/download/").status == 302
     assert alice.patch(f"recordings/{large}/", {"name": "Lecture"}).status == 200
+
+    feed = alice.post("accounts/feeds/", {"tag": "family"}).json
+    assert alice.patch(f"recordings/{large}/", {"tags": ["family"], "markers": []}).status == 200
+    assert len(alice.get("accounts/feeds/").json["results"]) == 1
+    address = urlsplit(feed["url"]).path.removesuffix(".xml")
+    assert f"{large}/audio.wav" in alice.get(f"{address}.xml").content.decode()
+    for rest, status in (("audio.wav", 302), ("chapters.json", 200)):
+        assert alice.get(f"{address}/{large}/{rest}").status == status
+    assert alice.delete(f"accounts/feeds/{feed['id']}/").status == 204
 
     for id in (single["id"], large):
         assert alice.delete(f"recordings/{id}/").status == 204

@@ -130,6 +130,9 @@ def test_no_line_holds_what_is_nobodys_business(log: Log) -> None:
     alice.post("accounts/login/", {"provider": NAME, "id_token": NAME})
     alice.get("/login/google/callback/?code=" + NAME)
     alice.get("recordings/", host="evil.test", x_forwarded_for="203.0.113.7")
+    feed = alice.post("accounts/feeds/", {"tag": NAME}).json
+    for rest in (".xml", f"/{id}/audio.m4a", f"/{id}/chapters.json"):
+        alice.get(feed["url"].removeprefix("https://recorder.test").removesuffix(".xml") + rest)
     grant = alice.post("recordings/uppy/").json
     alice.get(f"/uppy/{NAME}/s3/params")
     with failing("GetItem", "TransactWriteItems", "PutObject", code="AccessDenied", status=403):
@@ -138,8 +141,25 @@ def test_no_line_holds_what_is_nobodys_business(log: Log) -> None:
     assert log.lines
     for text in (NAME, NAME.replace(" ", "%20"), "interview", secret, "203.0.113.7", "X-Amz-Signature"):
         assert text not in log.text, text
+    assert feed["url"].rpartition("/")[2].removesuffix(".xml") not in log.text
     for value in json.dumps(grant).split('"'):
         assert "/uppy/" not in value or value.partition("/uppy/")[2].partition("/")[0] not in log.text
+
+
+def test_no_line_holds_a_share(alice: Client, nobody: Client, log: Log) -> None:
+    id = alice.upload(b"x" * 100).json["id"]
+    link = alice.post(f"recordings/{id}/shares/", {"password": NAME}).json["url"].removeprefix("https://recorder.test")
+    for rest in ("", "/audio", "/download", "/", "/nothing", "?x=1"):
+        nobody.get(link + rest)
+    assert log.last["route"] == "/s/{token}"
+    assert [nobody.call(method, link).status for method in ("POST", "PUT")] == [403, 403]
+    assert nobody.call("DELETE", f"{link}/audio").status == 403
+    with failing("GetItem", code="AccessDenied", status=403):
+        assert nobody.get(link).status == 500
+    logging.getLogger("django.server").info('"%s" %s', f"GET {link}/audio HTTP/1.1", 302)
+    assert '"GET /s/…/audio HTTP/1.1" 302' in log.last["message"]
+    for secret in (link.rpartition("/")[2], NAME, "X-Amz-Signature"):
+        assert secret not in log.text
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,78 @@
+"""Private podcast feeds: addresses under which podcast apps, which can't sign in, get an account's recordings.
+
+Whoever has a feed's token can listen. It is shown once; what is stored is its hash, which is the feed's id.
+"""
+
+import re
+import uuid
+from typing import Any
+
+from accounts import keys
+from accounts.models import Feed
+from accounts.services import account_of
+from accounts.writes import close_feed, open_feed
+from recorder_project.problems import Problem, not_found
+from recordings.dynamo import Conflict
+from recordings.services import pauses
+
+MOST = 10  # feeds an account
+TOKEN = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+# Of podcast:guid: https://podcasting2.org/docs/podcast-namespace/tags/guid
+NAMESPACE = uuid.UUID("ead4c236-bf58-58c6-a2c6-a6b28d128cb6")
+
+
+def listed(user_id: str) -> list[dict[str, Any]]:
+    """The account's feeds, the oldest first. One GetItem, and one BatchGetItem where there are any."""
+    return [describe(row) for row in sorted(Feed.batch(account_of(user_id).feeds), key=lambda row: row.created_at)]
+
+
+def describe(row: Feed) -> dict[str, Any]:
+    return {"id": row.feed_id, "tag": row.tag, "title": row.title, "created_at": row.created_at}
+
+
+def create(user_id: str, *, origin: str, tag: str | None, title: str | None) -> dict[str, Any]:
+    """A new feed of all recordings, or of those with a tag, with its `url`. Raises 409 `too_many_feeds`."""
+    token = keys.new_secret()
+    url = address(origin, token)
+    row = Feed(
+        f"feed:{keys.hashed(token)}",
+        user_id=user_id,
+        tag=tag,
+        title=title or tag or "Recorder",
+        guid=str(uuid.uuid5(NAMESPACE, url.partition("://")[2])),
+    )
+    for _ in pauses():
+        account = account_of(user_id)
+        if len(account.feeds) >= MOST:
+            raise Problem(409, "too_many_feeds", f"An account has at most {MOST} feeds. Close one of them first.")
+        try:
+            open_feed(account, row)
+        except Conflict:
+            continue
+        return describe(row) | {"url": url}
+    raise AssertionError  # pauses() ends by raising
+
+
+def address(origin: str, token: str) -> str:
+    return f"{origin}/feed/{token}.xml"
+
+
+def close(user_id: str, feed_id: str) -> None:
+    """End a feed: from the answer on, its address is worth nothing. Raises 404 where the account has no such feed."""
+    for _ in pauses():
+        account = account_of(user_id)
+        if feed_id not in account.feeds:
+            raise not_found()
+        try:
+            close_feed(account, feed_id)
+        except Conflict:
+            continue
+        return
+
+
+def find(token: str) -> Feed:
+    """The feed with this token. Raises 404 alike for one that never was, was closed, or went with its account."""
+    row = Feed.of(keys.hashed(token)) if TOKEN.fullmatch(token) else None
+    if row is None:
+        raise not_found()
+    return row
