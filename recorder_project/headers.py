@@ -29,6 +29,7 @@ PAGE = "; ".join(
 FOREIGN_PAGE = PAGE.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
 # Linking a login is a form whose answer goes on to the provider, which browsers hold to be part of the form.
 LOGIN_PAGE = PAGE.replace("form-action 'self'", f"form-action 'self' https:{' http:' if settings.LOCAL else ''}")
+SECRET_PATHS = ("/s/",)  # whoever knows such an address may see what is there
 DATA = "default-src 'none'; frame-ancestors 'none'"
 
 
@@ -45,6 +46,8 @@ class Headers:
         answer.setdefault("Content-Security-Policy", policy(request.path_info) if runs else DATA)
         if is_page:
             answer.setdefault("Permissions-Policy", "microphone=(self), camera=(), geolocation=()")
+        if request.path_info.startswith(SECRET_PATHS):
+            answer["X-Robots-Tag"], answer["Referrer-Policy"] = "noindex", "no-referrer"
         if not request.path_info.startswith(settings.STATIC_URL):
             answer.setdefault("Cache-Control", "private, no-store")
         return answer

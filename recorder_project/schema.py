@@ -52,8 +52,8 @@ class AuthKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
 class Schema(AutoSchema):
     def _is_list_view(self, serializer: Any = None) -> bool:
         """By its name a `list` answers an array; here most answer an object with `results`, and say so."""
-        plain: Any = serializer
-        return (plain is None or is_list_serializer(plain)) and bool(super()._is_list_view(plain))
+        true_to_its_name = serializer is None or is_list_serializer(serializer)
+        return true_to_its_name and bool(super()._is_list_view(serializer))
 
 
 class Generator(SchemaGenerator):

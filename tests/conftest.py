@@ -22,9 +22,10 @@ def aws() -> Iterator[None]:
         yield
 
 
-# An auth_key, a JWT, and the secrets that the tests of logins make up.
+# An auth_key, a share's token, a JWT, and the secrets that the tests of logins make up.
 SECRETS = re.compile(
-    r"[0-9a-f]{32}\.[\w-]{43}|eyJ[\w-]+\.[\w-]+|the-access-token|the-code|the-admin-key|-refresh-token|app secret"
+    r"[0-9a-f]{32}\.[\w-]{43}|/s/[\w-]{43}|eyJ[\w-]+\.[\w-]+"
+    r"|the-access-token|the-code|the-admin-key|-refresh-token|app secret"
 )
 
 

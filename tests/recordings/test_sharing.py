@@ -95,9 +95,11 @@ def test_what_is_stored_of_one(alice: Client, id: str) -> None:
 
 def test_other_devices_hear_of_it(alice: Client, id: str) -> None:
     cursor = alice.get("recordings/changes/").json["cursor"]
-    made: dict[str, Any] = {}
-    for act in (lambda: made.update(make(alice, id)), lambda: revoke(alice, id, made["id"])):
-        act()
+    for act in ("share", "revoke"):
+        if act == "share":
+            made = make(alice, id)
+        else:
+            revoke(alice, id, made["id"])
         news = alice.get(f"recordings/changes/?cursor={cursor}").json
         assert [each["id"] for each in news["changes"]] == [id]
         assert news["changes"][0]["version"] == kept(alice.user_id, id).version

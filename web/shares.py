@@ -1,0 +1,135 @@
+"""What a share's link leads to: a small page that plays one recording, and its bytes, for anybody who has the link.
+
+Who is signed in makes no difference here. recorder_project/headers.py keeps these pages out of search engines and
+their addresses out of Referer headers.
+"""
+
+import datetime
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.conf import settings
+from django.core import signing
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.utils.crypto import constant_time_compare
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts import throttles
+from recorder_project.problems import Problem
+from recordings import sharing
+from recordings.sharing import Shared
+from web import words
+
+UNLOCKED = "recorder-share" if settings.LOCAL else "__Secure-recorder-share"
+UNLOCKED_SECONDS = 86400
+SALT = "web.shares"
+
+View = Callable[[HttpRequest, str], HttpResponse]
+
+
+def throttled(view: View) -> View:
+    """Count the request, and show what goes wrong as a page."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, token: str) -> HttpResponse:
+        try:
+            throttles.hit("share", throttles.address(request))
+            return view(request, token)
+        except Problem as problem:
+            return page(request, "problem", problem.status_code, retry_after=problem.retry_after)
+
+    return wrapped
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@throttled
+def player(request: HttpRequest, token: str) -> HttpResponse:
+    """The player, or the form that asks for the password."""
+    shared = sharing.follow(token)
+    if request.method == "POST":
+        return unlock(request, shared, token)
+    if not unlocked(request, shared):
+        return page(request, "password", 401, path=f"/s/{token}")
+    language = words.language(request)
+    recorded_at = datetime.datetime.fromisoformat(shared.row.recorded_at)
+    expires_at = datetime.datetime.fromtimestamp(shared.share.expires_at, datetime.UTC)
+    return page(
+        request,
+        shared.share.status,
+        shared=shared,
+        path=f"/s/{token}",
+        fragment="" if shared.begins_at is None else f"#t={shared.begins_at:g}",
+        length=words.length(shared.duration) if shared.duration else "",
+        recorded_at=(recorded_at, words.written(recorded_at, language)),
+        expires_at=(expires_at, words.written(expires_at, language)),
+    )
+
+
+@require_safe
+@throttled
+def audio(request: HttpRequest, token: str) -> HttpResponse:
+    """To the bytes, for the player."""
+    return to_bytes(request, token, inline=True)
+
+
+@require_safe
+@throttled
+def download(request: HttpRequest, token: str) -> HttpResponse:
+    """To the bytes, as a file."""
+    return to_bytes(request, token, inline=False)
+
+
+def to_bytes(request: HttpRequest, token: str, *, inline: bool) -> HttpResponse:
+    shared = sharing.follow(token)
+    if not unlocked(request, shared):
+        return page(request, "password", 401, path=f"/s/{token}")
+    url = sharing.url_of(shared, inline=inline, head=request.method == "HEAD")
+    return HttpResponseRedirect(url, headers={"Cache-Control": "no-store"})
+
+
+def unlock(request: HttpRequest, shared: Shared, token: str) -> HttpResponse:
+    """Take a password. The cookie that it gets opens this share and no other."""
+    id, path = shared.share.share_id, f"/s/{token}"
+    throttles.hit("share_password", f"{id}:{throttles.address(request)}")
+    throttles.hit("share_passwords", id)
+    if shared.share.password and not sharing.opens(shared.share, request.POST.get("password", "")):
+        return page(request, "password", 401, path=path, wrong=True)
+    response = HttpResponse(status=303, headers={"Location": path, "Cache-Control": "no-store"})
+    if shared.share.password:
+        response.set_cookie(
+            UNLOCKED,
+            signing.dumps(id, salt=SALT),
+            max_age=UNLOCKED_SECONDS,
+            path=path,
+            secure=not settings.LOCAL,
+            httponly=True,
+            samesite="Lax",
+        )
+    return response
+
+
+def unlocked(request: HttpRequest, shared: Shared) -> bool:
+    """Whether nobody has to say a password, or this browser has said it."""
+    if not shared.share.password:
+        return True
+    try:
+        opened = signing.loads(request.COOKIES.get(UNLOCKED, ""), salt=SALT, max_age=UNLOCKED_SECONDS)
+    except signing.BadSignature:
+        return False
+    return constant_time_compare(str(opened), shared.share.share_id)
+
+
+def page(
+    request: HttpRequest, state: str, status: int = 200, *, retry_after: int | None = None, **more: Any
+) -> HttpResponse:
+    """The one page in one of its states: ready, preparing, failed, password or problem."""
+    language = words.language(request)
+    context = {"lang": language, "words": words.WORDS[language], "state": state, "status": status, **more}
+    context["wait"] = context["words"]["many_text"].format(retry_after or 0)
+    response = render(request, "web/share.html", context, status=status)
+    response["Cache-Control"] = "no-store"
+    if retry_after:
+        response["Retry-After"] = str(retry_after)
+    return response
