@@ -7,7 +7,7 @@ from accounts.views import AccountsViewSet, FeedViewSet, IdentityViewSet, KakaoV
 from recorder_project import problems
 from recordings.share_views import ShareViewSet
 from recordings.views import RecordingViewSet
-from web import feeds, signin
+from web import feeds, shares, signin
 from web import views as web
 from web.uppy import GrantView, S3View
 
@@ -33,8 +33,8 @@ router.register("accounts/identities", IdentityViewSet, basename="identity")
 router.register("accounts/sessions", SessionViewSet, basename="session")
 router.register("accounts", AccountsViewSet, basename="account")
 router.register("recordings", RecordingViewSet, basename="recording")
-
 router.register(r"recordings/(?P<id>[^/]+)/shares", ShareViewSet, basename="share")
+
 urlpatterns = [
     path("", web.home),
     path("login/", web.login),
@@ -42,6 +42,9 @@ urlpatterns = [
     path("login/<slug:name>/callback/", signin.callback),
     path("logout/", web.logout),
     path("health/", web.health),
+    path("s/<str:token>", shares.player),
+    path("s/<str:token>/audio", shares.audio),
+    path("s/<str:token>/download", shares.download),
     path("sw.js", web.service_worker),
     path("api/v1/accounts/me/", MeView.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"})),
     path("api/v1/accounts/me/export/", MeView.as_view({"get": "export"})),
