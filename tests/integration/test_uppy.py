@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from recordings import storage
+from recordings import presigning, storage
 from recordings.events import object_created
 from recordings.models import Ledger
 from tests.client import Client, sha256
@@ -72,7 +72,7 @@ def test_another_form_is_refused(uppy: Uppy, content: bytes, changed: dict[str, 
 
 
 def test_an_expired_form_is_refused(uppy: Uppy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "UPLOAD_SECONDS", -1)
+    monkeypatch.setattr(presigning, "UPLOAD_SECONDS", -1)
     given = uppy.params(CONTENT).json
     refused = submit(given, CONTENT)
     assert refused.status_code == 403

@@ -1,0 +1,93 @@
+"""What presigned URLs say and what of it is signed: one object, one method, these bytes, a few hours."""
+
+import base64
+import json
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.conf import settings
+
+from recordings import presigning
+from tests.client import sha256
+
+KEY = "recordings/a/b/c"
+BODY = b"some sound"
+SHA256 = sha256(BODY)
+HOST = f"{settings.RECORDINGS_BUCKET}.s3.{settings.AWS_REGION}.amazonaws.com"
+SIGNATURE = ("Algorithm", "Credential", "Date", "Expires", "Signature", "SignedHeaders")
+
+
+def told(url: str) -> tuple[dict[str, str], set[str]]:
+    """The query but for the signature's part, and the headers that are signed."""
+    parts = urlsplit(url)
+    assert (parts.scheme, parts.netloc, parts.path) == ("https", HOST, f"/{KEY}")
+    query = {name: values[0] for name, values in parse_qs(parts.query, strict_parsing=True).items()}
+    assert query["X-Amz-Expires"] == "21600"
+    assert query["X-Amz-Algorithm"] == "AWS4-HMAC-SHA256"
+    signed = set(query["X-Amz-SignedHeaders"].split(";"))
+    return {name: value for name, value in query.items() if name.removeprefix("X-Amz-") not in SIGNATURE}, signed
+
+
+def test_a_put_says_length_type_checksum_and_once() -> None:
+    url, headers = presigning.presign_put(KEY, size=len(BODY), sha256=SHA256, content_type="audio/wav")
+    query, signed = told(url)
+    assert signed == {"host", "content-length", "content-type", "x-amz-checksum-sha256", "if-none-match"}
+    assert set(query) <= {"x-id"}
+    assert {name.lower() for name in headers} | {"host", "content-length"} == signed
+    assert headers["If-None-Match"] == "*"
+
+
+def test_a_part_says_its_number_upload_length_and_checksum() -> None:
+    url, headers = presigning.presign_part(KEY, "upload", 7, size=len(BODY), sha256=SHA256)
+    query, signed = told(url)
+    assert signed == {"host", "content-length", "x-amz-checksum-sha256"}
+    assert {name: query[name] for name in ("uploadId", "partNumber")} == {"uploadId": "upload", "partNumber": "7"}
+    assert headers == {"x-amz-checksum-sha256": base64.b64encode(bytes.fromhex(SHA256)).decode()}
+
+
+def test_what_is_signed_differs_with_what_it_is_for() -> None:
+    """The same URL twice would mean that something is not in the signature."""
+
+    def put(**changed: Any) -> str:
+        given: Any = {"size": len(BODY), "sha256": SHA256, "content_type": "audio/wav"} | changed
+        return signature(presigning.presign_put(KEY, **given)[0])
+
+    def part(number: int = 1, upload_id: str = "one", **changed: Any) -> str:
+        given: Any = {"size": len(BODY), "sha256": SHA256} | changed
+        return signature(presigning.presign_part(KEY, upload_id, number, **given)[0])
+
+    other = sha256(b"other")
+    assert len({put(), put(size=11), put(sha256=other), put(content_type="audio/mp4")}) == 4
+    assert len({part(), part(2), part(upload_id="two"), part(size=11), part(sha256=other)}) == 5
+
+
+def signature(url: str) -> str:
+    query = parse_qs(urlsplit(url).query)
+    return query["X-Amz-Signature"][0]
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_a_get_says_type_and_name(inline: bool) -> None:
+    url = presigning.presign_get(KEY, name="Talk.wav", content_type="audio/wav", inline=inline)
+    query, signed = told(url)
+    assert signed == {"host"}
+    assert query == {
+        "response-content-type": "audio/wav",
+        "response-content-disposition": f'{"inline" if inline else "attachment"}; filename="Talk.wav"',
+    } | ({"x-id": query["x-id"]} if "x-id" in query else {})
+
+
+def test_a_policy_names_every_field_and_no_more() -> None:
+    """S3 refuses a form with a field that its policy does not name.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTConstructPolicy.html
+    """
+    given = presigning.presign_post(KEY, size=len(BODY), sha256=SHA256, content_type="audio/wav")
+    policy = json.loads(base64.b64decode(given["fields"]["policy"]))
+    ranges = [condition for condition in policy["conditions"] if isinstance(condition, list)]
+    exact = {name: value for each in policy["conditions"] if isinstance(each, dict) for name, value in each.items()}
+    assert ranges == [["content-length-range", len(BODY), len(BODY)]]
+    sent = {name: value for name, value in given["fields"].items() if name not in ("policy", "x-amz-signature")}
+    assert exact == sent | {"bucket": settings.RECORDINGS_BUCKET}
+    assert exact["key"] == KEY
