@@ -102,8 +102,11 @@ def received(user_id: str, key: str, upload_id: str) -> list[dict[str, Any]]:
         return [{"PartNumber": part.number, "ETag": part.etag, "Size": part.size} for part in whole]
     if not is_over(row) and not storage.stat(key):
         raise lost()
-    most = -(-row.size // LEAST_PART)
-    return [{"PartNumber": number, "ETag": '"over"', "Size": LEAST_PART} for number in range(1, most + 1)]
+    return [{"PartNumber": number, "ETag": '"over"', "Size": LEAST_PART} for number in range(1, most_parts(row) + 1)]
+
+
+def most_parts(row: Recording) -> int:
+    return -(-row.size // LEAST_PART)
 
 
 def whole_parts(size: int, parts: list[storage.Part]) -> list[storage.Part]:
@@ -119,12 +122,12 @@ def whole_parts(size: int, parts: list[storage.Part]) -> list[storage.Part]:
 
 
 def sign(user_id: str, key: str, upload_id: str, numbers: Collection[int]) -> dict[int, str]:
-    """A URL for each part."""
-    for number in numbers:
-        if not 1 <= number <= MOST_PARTS:
-            raise invalid("/partNumbers", "max_value", f"Parts are numbered from 1 to {MOST_PARTS}.")
+    """A URL for each part. No more of them than the declared size can need, since their lengths can't be signed."""
     row = meant(user_id, key, upload_id)
     refuse_known(row)
+    most = min(MOST_PARTS, most_parts(row))
+    if not all(1 <= number <= most for number in numbers):
+        raise invalid("/partNumbers", "max_value", f"This recording's parts are numbered from 1 to at most {most}.")
     return {number: presigning.presign_any_part(key, upload_id, number) for number in numbers}
 
 

@@ -201,16 +201,16 @@ def test_any_size_may_go_in_parts(alice: Client, uppy: Uppy, content: bytes) -> 
 
 def test_urls_of_many_parts_at_once(uppy: Uppy) -> None:
     upload = uppy.begin(LARGE).json
-    answer = uppy.call("GET", upload, "/batch", query="&partNumbers=1,2,10000")
+    answer = uppy.call("GET", upload, "/batch", query="&partNumbers=1,2,3")
     assert answer.status == 200
-    assert set(answer.json["presignedUrls"]) == {"1", "2", "10000"}
+    assert set(answer.json["presignedUrls"]) == {"1", "2", "3"}
     one = uppy.call("GET", upload, "/1").json
     assert set(one) == {"url", "expires"}
     assert "content-length" not in one["url"].lower()
     assert requests.put(answer.json["presignedUrls"]["1"], data=b"bytes", timeout=20).status_code == 200
 
 
-@pytest.mark.parametrize("number", ["0", "10001", "99999999999999999999"])
+@pytest.mark.parametrize("number", ["0", "4", "10001", "99999999999999999999"])
 def test_a_part_that_can_not_be(uppy: Uppy, number: str) -> None:
     upload = uppy.begin(LARGE).json
     assert uppy.call("GET", upload, f"/{number}").status == 400
@@ -239,7 +239,6 @@ def test_goes_on_where_it_was(alice: Client, uppy: Uppy) -> None:
         ({3: 2**20}, []),
         ({1: PART, 2: PART + 1}, [2]),
         ({1: PART, 2: PART, 3: PART}, [1, 2]),
-        ({1: PART, 2: PART, 3: 2**20, 4: PART, 5: 2**20}, [1, 2, 3]),
         ({1: len(LARGE)}, [1]),
     ],
 )
