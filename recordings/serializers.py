@@ -220,7 +220,8 @@ class RecordingSerializer(serializers.Serializer[Recording]):
 
     def to_representation(self, instance: Recording) -> dict[str, Any]:
         """The stored values as they are: they have the API's form already."""
-        return {name: getattr(instance, name) for name in _NAMES}
+        values = instance.attribute_values
+        return {name: values.get(name) for name in _NAMES}
 
 
 def recording(row: Recording) -> dict[str, Any]:
