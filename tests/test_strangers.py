@@ -11,11 +11,14 @@ from typing import Any, Literal
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from accounts import keys, login
+from accounts.credentials import Proof
 from accounts.keys import new_secret
 from accounts.models import Account, Identity
+from recorder_project.paging import dump_cursor
 from recordings.models import Recording
 from tests.accounts.test_sessions import another_device, expire
-from tests.client import Answer, Client, declare
+from tests.client import Answer, Client, declare, sign_up
 from tests.state import calls, snapshot
 
 ROOT = "api/v1/"
@@ -182,13 +185,32 @@ def test_nobody_learns_from_other_methods(nobody: Client) -> None:
     assert snapshot() == before
 
 
+def evicted() -> Client:
+    """A device whose session has made room for the 21st."""
+    proof = Proof("example", "evicted", "app")
+    first, *_, last = [login.enter_with(proof, device_name="")["auth_key"] for _ in range(login.SESSIONS + 1)]
+    assert Client(last).get("accounts/me/").status == 200
+    return Client(first)
+
+
 def test_keys_that_are_worth_nothing(hers: Possessions, alice: Client) -> None:
     expired, revoked = another_device(alice, "expired"), another_device(alice, "revoked")
     expire(expired)
     assert revoked.post("accounts/logout/").status == 204
-    nonsense, unknown = Client("nonsense"), Client(f"{alice.user_id}.{new_secret()}")
+    closed = sign_up()
+    assert closed.delete("accounts/me/").status == 202
+    id, _, secret = alice.auth_key.partition(".")
+    broken = [
+        "nonsense",
+        f"{id}.{new_secret()}",
+        f"{'0' * 32}.{secret}",
+        f"{id}.{keys.hashed(secret)}",
+        f"{id}.",
+        secret,
+    ]
+    clients = [expired, revoked, evicted(), closed, *map(Client, [*broken, f"{alice.auth_key}x", alice.auth_key[:-1]])]
     before = snapshot()
-    for client in (nonsense, unknown, expired, revoked):
+    for client in clients:
         for call, entry in MATRIX.items():
             answer = send(client, call, id=hers.recordings["ready"], session_id=hers.session_id)
             if entry.kind == "open":
@@ -253,3 +275,39 @@ def test_a_stranger_acts_on_what_is_his(hers: Possessions, alice: Client, charli
     for secret in (alice.user_id, hers.session_id, hers.identity_id, hers.share_id, *hers.recordings.values()):
         assert secret not in told
     assert of(alice.user_id, snapshot()) == before
+
+
+def test_a_cursor_is_for_whom_it_was_made(alice: Client, charlie: Client) -> None:
+    """Hers tells him no more than nonsense does, on each list; nor does one list's cursor count on another."""
+    for client in (alice, charlie):
+        client.record(CONTENT)
+        client.record(CONTENT + b"1")
+    hers = {
+        "recordings/?limit=1&cursor=": alice.get("recordings/?limit=1").json["next_cursor"],
+        "recordings/changes/?cursor=": alice.get("recordings/changes/").json["cursor"],
+        "accounts/me/export/?cursor=": dump_cursor(1, alice.user_id, "export"),
+    }
+    before = snapshot()
+    for path, own in hers.items():
+        assert alice.get(path + own).status == 200
+        with calls() as nonsense_calls:
+            nonsense = charlie.get(path + "x" * len(own))
+        assert (nonsense.status, nonsense.pointers) == (400, ["/cursor"])
+        for cursor in hers.values():
+            with calls() as sent:
+                answer = charlie.get(path + cursor)
+            assert answer.json == nonsense.json | {"request_id": answer.json["request_id"]}
+            assert sent == nonsense_calls
+            assert cursor == own or alice.get(path + cursor).pointers == ["/cursor"]
+    assert snapshot() == before
+
+
+def test_a_share_is_ended_under_its_own_recording(hers: Possessions, alice: Client, charlie: Client) -> None:
+    """Her share's id under his recording, or under another of hers, is no share."""
+    his = charlie.record(CONTENT)["id"]
+    before = snapshot()
+    told_apart(charlie, "DELETE recordings/{id}/shares/{share_id}/", {"id": his, "share_id": hers.share_id})
+    for state in ("trashed", "large"):
+        path = f"recordings/{hers.recordings[state]}/shares/{hers.share_id}/"
+        assert alice.delete(path).status == 404
+    assert snapshot() == before
