@@ -31,7 +31,9 @@ def shorten(data: Path) -> None:
     for path in data.rglob("examples-1.json*"):
         path.unlink()
     for path in data.rglob("service-2.json.gz"):
-        path.with_suffix("").write_text(dumped(without_documentation(json.loads(gzip.decompress(path.read_bytes())))))
+        model = json.loads(gzip.decompress(path.read_bytes()))
+        model |= {name: without_documentation(model[name]) for name in ("operations", "shapes")}
+        path.with_suffix("").write_text(dumped(model))
         path.unlink()
     endpoints = json.loads((data / "endpoints.json").read_bytes())
     for partition in endpoints["partitions"]:
@@ -40,12 +42,12 @@ def shorten(data: Path) -> None:
     (data / "endpoints.json").write_text(dumped(endpoints))
 
 
-def without_documentation(model: Any) -> Any:
-    """The model without texts. A member of a shape may be called `documentation` too: that one is no text."""
-    if isinstance(model, dict):
-        kept = {name: value for name, value in model.items() if name != "documentation" or not isinstance(value, str)}
+def without_documentation(part: Any) -> Any:
+    """The part of a model without texts. A member of a shape may be called `documentation` too: that is no text."""
+    if isinstance(part, dict):
+        kept = {name: value for name, value in part.items() if name != "documentation" or not isinstance(value, str)}
         return {name: without_documentation(value) for name, value in kept.items()}
-    return [without_documentation(each) for each in model] if isinstance(model, list) else model
+    return [without_documentation(each) for each in part] if isinstance(part, list) else part
 
 
 def dumped(content: Any) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import botocore
+import botocore.session
 import pytest
 from botocore.loaders import Loader
 from botocore.regions import EndpointResolver
@@ -46,3 +47,14 @@ def test_services_are_where_they_were(loaders: tuple[Any, Any], service: str, re
     before, after = (EndpointResolver(loader.load_data("endpoints")) for loader in loaders)
     assert after.construct_endpoint(service, region) == before.construct_endpoint(service, region)
     assert after.get_available_endpoints(service) == before.get_available_endpoints(service)
+
+
+@pytest.mark.parametrize(
+    ("service", "operation"), [("dynamodb", "list_tables"), ("s3", "list_buckets"), ("sts", "get_caller_identity")]
+)
+def test_clients_work_with_it(loaders: tuple[Any, Any], service: str, operation: str) -> None:
+    session = botocore.session.Session()
+    session.register_component("data_loader", loaders[1])
+    client: Any = session.create_client(service, region_name="eu-west-1")
+    assert client.generate_presigned_url(operation).startswith("https://")
+    assert client.meta.endpoint_url == f"https://{service}.eu-west-1.amazonaws.com"
