@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import feedparser
+import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
@@ -24,8 +26,8 @@ SOON = 20_000  # ms
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Recorder with its embedded AWS, which tells it of each object as S3 does."""
     home = tmp_path_factory.mktemp("page")
-    url, _ = free_addresses()
-    environ = {"PATH": os.environ["PATH"], "LOCAL_DIR": str(home)}
+    url, aws = free_addresses()
+    environ = {"PATH": os.environ["PATH"], "LOCAL_DIR": str(home), "EMBEDDED_AWS_PORT": aws.rpartition(":")[2]}
     command = [sys.executable, "manage.py", "runserver", "--noreload", url.removeprefix("http://")]
     with (home / "log").open("wb") as output:
         process = subprocess.Popen(
@@ -90,6 +92,37 @@ def heights(page: Page) -> list[int]:
     return found
 
 
+def share(page: Page) -> str:
+    """Make a link as the dialog is filled in, and return it."""
+    page.get_by_role("button", name="Make a link").click()
+    link = page.get_by_label("Link", exact=True)
+    expect(link).to_have_value(re.compile("/s/"))
+    return link.input_value()
+
+
+@pytest.fixture
+def visitor(browser: Browser) -> Iterator[Page]:
+    """Somebody with a clean browser, who has no account and is never asked for one."""
+    context = browser.new_context(locale="en-US")
+    yield context.new_page()
+    assert not [cookie for cookie in context.cookies() if cookie["name"] == "recorder"]
+    context.close()
+
+
+def plays(page: Page, *, beyond: float = 0.5) -> None:
+    """The one player of the page gets beyond so many seconds."""
+    page.evaluate(
+        """beyond => new Promise((done, failed) => {
+            const audio = document.querySelector("audio");
+            audio.addEventListener("timeupdate", () => audio.currentTime > beyond && done());
+            audio.addEventListener("error", () => failed(audio.error.message));
+            audio.play().catch(failed);
+            setTimeout(() => failed("It does not get there."), 20_000);
+        })""",
+        beyond,
+    )
+
+
 def violations(page: Page) -> list[str]:
     page.evaluate(AXE.read_text())
     found: list[str] = page.evaluate(
@@ -98,7 +131,7 @@ def violations(page: Page) -> list[str]:
     return found
 
 
-def test_the_life_of_a_recording(page: Page) -> None:
+def test_the_life_of_a_recording(page: Page, visitor: Page) -> None:
     record(page, 6)
     safe(page)
     expect(page.locator(".item .length")).to_have_text(re.compile("0:0[5-7]"))
@@ -145,8 +178,16 @@ def test_the_life_of_a_recording(page: Page) -> None:
     expect(page.locator(".item")).to_have_count(1)
 
     page.locator(".item").click()
+    page.get_by_role("button", name="Share", exact=True).click()
+    link = share(page)
+    visitor.goto(link)
+    expect(visitor.get_by_role("heading", name="바다 이야기 & more")).to_be_visible()
+    plays(visitor, beyond=2)
+
     page.get_by_role("button", name="Move to trash").click()
     expect(page.locator(".item")).to_have_count(0)
+    visitor.goto(link)
+    expect(visitor.get_by_role("heading", name="Nothing is shared here")).to_be_visible()
     page.get_by_role("link", name="Trash").click()
     page.locator(".item").click()
     page.get_by_role("button", name="Restore").click()
@@ -244,7 +285,7 @@ def test_everybody_can_use_it(browser: Browser, page: Page, url: str, scheme: st
     page.emulate_media(color_scheme="light" if scheme == "light" else "dark")
     seen = 0
 
-    def look(name: str) -> None:
+    def look(name: str, page: Page = page) -> None:
         nonlocal seen
         seen += 1
         page.wait_for_timeout(500)
@@ -263,16 +304,147 @@ def test_everybody_can_use_it(browser: Browser, page: Page, url: str, scheme: st
     page.get_by_role("slider").focus()
     page.get_by_role("slider").press("ArrowRight")
     look("recording")
+    page.get_by_role("button", name="Share", exact=True).click()
+    page.get_by_label("Only a part").check()
+    look("share")
+    page.get_by_label("Only a part").uncheck()
+    shared = page.context.new_page()
+    shared.set_viewport_size(page.viewport_size or {"width": width, "height": 900})
+    shared.emulate_media(color_scheme="light" if scheme == "light" else "dark")
+    shared.goto(share(page))
+    look("made")
+    look("shared", shared)
+    page.get_by_label("Password").fill("sesame")
+    shared.goto(share(page))
+    look("password", shared)
+    shared.goto(f"{url}/s/nothing")
+    look("gone", shared)
+    shared.close()
+    page.get_by_role("button", name="Close", exact=True).click()
     page.get_by_role("button", name="Record", exact=True).click()
     page.wait_for_timeout(1500)
     look("running")
     page.get_by_role("button", name="Stop and save").click()
     page.get_by_role("link", name="Account").click()
     expect(page.get_by_role("heading", name="Devices")).to_be_visible()
+    page.get_by_role("button", name="Make a feed").click()
+    expect(page.get_by_label("Address of the feed")).to_be_visible()
     look("account")
     page.get_by_role("link", name="Trash").click()
     look("trash")
-    assert seen == 5
+    assert seen == 10
+
+
+def test_sharing(page: Page, visitor: Page) -> None:
+    upload(page, "speech.m4a")
+    page.locator(".item").click()
+    page.get_by_role("slider", name="Position").press("ArrowRight")
+    page.get_by_role("button", name="Share", exact=True).press("Enter")
+    dialog = page.get_by_role("dialog", name="Share")
+    expect(dialog).to_contain_text("None yet")
+    page.get_by_label("Works for").select_option("1 day")
+    link = share(page)
+    expect(dialog.get_by_role("button", name="Revoke")).to_have_count(1)
+
+    answer = visitor.goto(link)
+    assert answer
+    assert answer.headers["x-robots-tag"] == "noindex"
+    plays(visitor)
+    with visitor.expect_download() as download:
+        visitor.get_by_role("link", name="Download").click()
+    assert download.value.suggested_filename == "speech.m4a"
+    assert download.value.path().read_bytes() == (AUDIO / "speech.m4a").read_bytes()
+
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(page.get_by_role("button", name="Share", exact=True)).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Link", exact=True)).to_have_count(0)  # it is shown once
+    dialog.get_by_role("button", name="Revoke").click()
+    page.get_by_role("dialog", name="Revoke").get_by_role("button", name="Revoke").click()
+    expect(dialog).to_contain_text("None yet")
+    gone = visitor.goto(link)
+    assert gone
+    assert gone.status == 404
+    expect(visitor.get_by_role("heading", name="Nothing is shared here")).to_be_visible()
+
+
+def test_a_link_with_a_password(page: Page, visitor: Page) -> None:
+    upload(page, "speech.m4a")
+    page.locator(".item").click()
+    page.get_by_role("button", name="Share", exact=True).click()
+    page.get_by_label("Password").fill("열려라 참깨")
+    visitor.goto(share(page))
+    expect(page.get_by_role("dialog", name="Share")).to_contain_text("with a password")
+    expect(page.get_by_label("Password")).to_have_value("")
+    visitor.get_by_label("Password").fill("guess")
+    visitor.get_by_role("button", name="Open").click()
+    expect(visitor.get_by_role("alert")).to_be_visible()
+    expect(visitor.locator("audio")).to_have_count(0)
+    visitor.get_by_label("Password").fill("열려라 참깨")
+    visitor.get_by_role("button", name="Open").click()
+    plays(visitor)
+
+
+def test_a_link_to_a_part(page: Page, visitor: Page) -> None:
+    """From where the player stands, to a time that is written; the rest is out of the listener's reach."""
+    upload(page, "speech.wav")
+    page.locator(".item").click()
+    page.get_by_role("button", name="Share", exact=True).click()
+    page.evaluate("document.querySelector('audio').currentTime = 1")
+    dialog = page.get_by_role("dialog", name="Share")
+    dialog.get_by_label("Only a part").check()
+    dialog.get_by_role("button", name="From here").click()
+    expect(dialog.get_by_label("From", exact=True)).to_have_value("0:01")
+    dialog.get_by_label("To", exact=True).fill("0:00.5")
+    page.get_by_role("button", name="Make a link").click()
+    assert dialog.get_by_label("To", exact=True).evaluate("field => field.validationMessage") != ""
+    dialog.get_by_label("To", exact=True).fill("0:02.5")
+    link = share(page)
+    expect(dialog.locator(".links")).to_contain_text("0:01 to 0:02.5")
+    expect(dialog.locator(".links")).not_to_contain_text("being cut", timeout=SOON)
+    visitor.goto(link)
+    plays(visitor)
+    assert 1.4 < visitor.evaluate("document.querySelector('audio').duration") < 1.6
+
+
+def test_a_podcast_feed(page: Page, url: str) -> None:
+    upload(page, "speech.m4a", "speech.ogg")
+    page.get_by_role("link", name="Account").click()
+    page.get_by_label("Title").fill("On the way")
+    page.get_by_role("button", name="Make a feed").click()
+    address = page.get_by_label("Address of the feed").input_value()
+    assert address.startswith(f"{url}/feed/")
+    feed = feedparser.parse(httpx.get(address).content)
+    assert not feed.bozo
+    assert feed.feed.title == "On the way"
+    found = {entry.title: entry for entry in feed.entries}
+    assert set(found) == {"speech.m4a", "speech.ogg"}
+    assert found["speech.m4a"].itunes_duration in ("3", "4")
+    bytes = httpx.get(found["speech.m4a"].enclosures[0].href, follow_redirects=True).content
+    assert bytes == (AUDIO / "speech.m4a").read_bytes()
+    assert httpx.get(feed.feed.image.href).headers["Content-Type"] == "image/png"
+
+    page.reload()
+    expect(page.get_by_label("Address of the feed")).to_have_count(0)  # it is shown once
+    page.get_by_role("button", name="Delete the feed").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.get_by_role("button", name="Delete the feed")).to_have_count(0)
+    assert httpx.get(address).status_code == 404
+
+
+def test_what_went_into_the_trash_comes_back(page: Page) -> None:
+    upload(page, "speech.m4a")
+    page.locator(".item").click()
+    page.get_by_role("button", name="Move to trash").click()
+    expect(page.locator(".item")).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator(".item")).to_have_count(1)
+    expect(page.get_by_text("Restored")).to_be_visible()
+    page.get_by_role("link", name="Trash").click()
+    expect(page.get_by_role("heading", name="The trash is empty")).to_be_visible()
+    page.get_by_role("link", name="Recordings").click()
+    expect(page.locator(".item")).to_have_count(1)
 
 
 def test_signing_out(page: Page) -> None:

@@ -92,11 +92,14 @@ def test_a_guest_links_a_login_and_stays_who_he_is(recorder: tuple[Server, Provi
     page.get_by_role("button", name="Continue as a guest").click()
     expect(page.locator("body")).to_have_attribute("data-account", re.compile("[0-9a-f]{32}"))
     guest = page.locator("body").get_attribute("data-account") or ""
-    page.goto(f"{server.url}/login/")
+    page.get_by_role("link", name="Account").click()
+    page.get_by_role("link", name="Link another login").click()
     page.get_by_role("button", name="Link Corp").click()
     sign_in(page, "bob")
-    expect(page).to_have_url(f"{server.url}/")
+    expect(page).to_have_url(f"{server.url}/#/account")
     expect(page.locator("body")).to_have_attribute("data-account", guest)
+    expect(page.get_by_text("bob@example.com")).to_be_visible()
+    expect(page.get_by_text("You are a guest")).to_have_count(0)
     page.goto(f"{server.url}/api/v1/accounts/me/")
     expect(page.locator(".response-info")).to_contain_text('"is_guest": false')
 

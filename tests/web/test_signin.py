@@ -219,6 +219,19 @@ def test_a_guests_page_can_link_and_keeps_the_account(browser: Browser, world: W
     assert not guest.get("accounts/me/").json["is_guest"]
 
 
+def test_the_page_for_linking_can_do_nothing_else(browser: Browser, world: World) -> None:
+    """The account page leads there. Whoever meant to link must not end up in another account."""
+    query = "?link=1&next=/%23/account"
+    assert b"Sign in" in browser.get(f"/login/{query}", **HTTPS).content  # nobody is signed in yet
+    browser.cookies[COOKIE] = sign_up().auth_key
+    page = browser.get(f"/login/{query}", **HTTPS).content.decode()
+    assert "Link Corp" in page
+    assert 'name="next" value="/#/account"' in page
+    assert "Continue" not in page
+    assert "auth_key" not in page
+    assert b"evil.test" not in browser.get("/login/?link=1&next=//evil.test", **HTTPS).content
+
+
 def test_following_the_button_while_signed_in_links_nothing(browser: Browser, world: World) -> None:
     guest = sign_up()
     browser.cookies[COOKIE] = guest.auth_key

@@ -2,11 +2,13 @@
 
 import { get, remove } from "./api.js";
 import { confirmed, h, say } from "./dom.js";
+import { feeds } from "./feeds.js";
+import { logins } from "./logins.js";
 import { bytes, choose, date, language, languages, t } from "./words.js";
 
 export async function account(place) {
-  const [me, devices] = await Promise.all([get("accounts/me/"), get("accounts/sessions/")]);
   const again = () => account(place);
+  const [me, devices, opening] = await Promise.all([get("accounts/me/"), get("accounts/sessions/"), logins(again)]);
   const guarded = (work) => () => work().catch((error) => say(error.message, true));
 
   const end = (session) => guarded(async () => (await remove(`accounts/sessions/${session.session_id}/`), again()));
@@ -24,6 +26,8 @@ export async function account(place) {
       h("h2", {}, t("account")),
       usage(me),
       me.is_guest && h("p", { class: "card" }, t("guest")),
+      opening,
+      feeds(),
       h("h3", {}, t("devices")),
       h(
         "ul",

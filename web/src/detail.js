@@ -4,14 +4,20 @@ import { get, patch, post, remove } from "./api.js";
 import { confirmed, h, icon, say } from "./dom.js";
 import { player } from "./player.js";
 import { markers } from "./markers.js";
+import { shares } from "./shares.js";
 import { bytes, clock, date, t } from "./words.js";
 
-/** Show `recording`. `act` is told what became of it: "changed" with the new one, "gone" from this shelf, "back". */
+/**
+ * Show `recording`. `act` is told what became of it: "changed" with the new one, "gone" from this shelf, "returned" to
+ * it after all, "back".
+ */
 export function detail(recording, act) {
   const trashed = Boolean(recording.trashed_at);
   const listen = recording.status === "uploading" ? null : player(recording, (at) => marks.add(at));
 
   const marks = markers(recording, listen);
+  const sharing = listen && !trashed ? shares(recording, listen, () => shareButton.focus()) : null;
+  const shareButton = h("button", { class: "quiet", onclick: () => sharing.open() }, icon("share"), t("share"));
 
   async function edit(values) {
     try {
@@ -80,8 +86,13 @@ export function detail(recording, act) {
 
   async function toTrash() {
     await remove(`recordings/${recording.id}/`);
-    say(t("trashed"));
+    say(t("trashed"), false, [t("undo"), guarded(undo)]);
     act("gone", recording);
+  }
+
+  async function undo() {
+    act("returned", await post(`recordings/${recording.id}/restore/`));
+    say(t("restored"));
   }
 
   async function restore() {
@@ -131,6 +142,7 @@ export function detail(recording, act) {
       safety(recording),
       listen?.element,
       listen && h("p", { class: "quiet-text only-wide" }, t("shortcuts")),
+      sharing?.element,
       listen && marks.element,
       h("h2", {}, t("tags")),
       tags,
@@ -139,6 +151,7 @@ export function detail(recording, act) {
       h(
         "div",
         { class: "row actions" },
+        sharing && shareButton,
         button("download", "download", download),
         trashed ? button("restore", "restore", restore) : button("trash", "to_trash", toTrash),
         trashed && button("trash", "purge", purge, "danger"),

@@ -27,6 +27,10 @@ const PATHS = {
   trash: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
   user: "M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM4.5 20a7.5 7.5 0 0 1 15 0",
   waves: "M4 10v4M8 7v10M12 4v16M16 8v8M20 10v4",
+  copy: "M9 9h10v11H9zM15 9V4H5v11h4",
+  cross: "M6 6l12 12M18 6L6 18",
+  link: "M10 14a4 4 0 0 0 6 .4l3-3a4 4 0 0 0-5.7-5.7L12 7M14 10a4 4 0 0 0-6-.4l-3 3a4 4 0 0 0 5.7 5.7L12 17",
+  share: "M12 15V4m-4 4l4-4 4 4M6 12v8h12v-8",
   cloud: "M7 18a4 4 0 0 1-.6-8A6 6 0 0 1 18 9.5 4 4 0 0 1 17.5 18z",
 };
 
@@ -43,12 +47,13 @@ export function icon(name, filled = false) {
   return svg;
 }
 
-/** Say something to everybody, also to a screen reader, for a few seconds. */
-export function say(text, wrong = false) {
+/** Say something to everybody, also to a screen reader, for a few seconds. `undo` ([words, what to do]) takes it back. */
+export function say(text, wrong = false, undo = null) {
   const place = document.getElementById("said");
   const line = h("p", { class: wrong ? "wrong" : "" }, text);
+  if (undo) line.append(h("button", { class: "undo", onclick: () => (line.remove(), undo[1]()) }, undo[0]));
   place.replaceChildren(line);
-  setTimeout(() => line.remove(), wrong ? 9000 : 4000);
+  setTimeout(() => line.remove(), wrong || undo ? 9000 : 4000);
 }
 
 /** Ask before what can't be undone. */

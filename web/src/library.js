@@ -179,6 +179,15 @@ export class Library {
       return;
     }
     const { id } = recording;
+    if (what === "returned") {
+      this.left.set(`trash ${id}`, Date.now());
+      this.left.delete(`library ${id}`);
+      this.known.set(id, recording);
+      if (this.view === "library") this.arrived(recording);
+      else this.load();
+      dispatchEvent(new Event("used"));
+      return;
+    }
     if (this.chosen?.id === id) this.choose(null);
     if (what === "gone") {
       const [from, to] = recording.trashed_at ? ["trash", "library"] : ["library", "trash"];

@@ -159,5 +159,6 @@ export function player(recording, mark) {
     note,
     audio,
   );
-  return { element, press, toggle, seek, at: () => audio.currentTime };
+  const moved = (act) => audio.addEventListener("timeupdate", act);
+  return { element, press, toggle, seek, length, moved, at: () => audio.currentTime };
 }

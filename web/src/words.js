@@ -32,6 +32,17 @@ const EN = {
   close: "Close the account", close_text: "Deletes every recording and everything about you, at once and for good.", close_question: "Delete your account and every recording for good?",
   language: "Language", api: "The API", facts: "Details", leave: "A recording is running.",
   markers: "Markers", mark: "Mark this moment", marker: "Marker {0}", marker_label: "Label of the marker at {0}", remove_marker: "Remove the marker at {0}", go_to: "Go to {0}",
+  share: "Share", share_text: "Whoever has the link can listen, without an account.", close_dialog: "Close", optional: "(optional)",
+  works_for: "Works for", for_day: "1 day", for_week: "7 days", for_month: "30 days", for_year: "1 year", password: "Password",
+  begin_at: "Start playing at {0}", only_part: "Only a part", part_from: "From", part_to: "To", from_here: "From here", to_here: "To here",
+  no_moment: "A time like 1:23", end_first: "The end comes after the beginning", make_link: "Make a link", link: "Link", links: "Links to this recording", no_links: "None yet",
+  until: "Until {0}", part: "{0} to {1}", from: "from {0}", with_password: "with a password", preparing: "being cut …", cut_failed: "this part can't be cut",
+  revoke: "Revoke", revoke_until: "Revoke the link until {0}", revoke_question: "Revoke this link? Whoever has it can't listen any more.",
+  shown_once: "This address is shown only now. Copy it.", copy: "Copy", copied: "Copied", copy_by_hand: "The clipboard is out of reach. Copy what is selected.", send: "Send",
+  feeds: "Podcast feeds", feeds_text: "Listen in your podcast app: it finds your recordings at a private address. Whoever has it can listen, so keep it to yourself.",
+  feed_address: "Address of the feed", feed_only_tag: "Only this tag", feed_title: "Title", make_feed: "Make a feed", feed_all: "All recordings", feed_tag: "Tag “{0}”",
+  delete_feed: "Delete the feed “{0}”", delete_feed_question: "Delete the feed “{0}”? Podcast apps find nothing there any more.",
+  logins: "Logins", link_login: "Link another login", unlink: "Unlink", unlink_question: "Unlink {0}? It won't open this account any more.",
   shortcuts: "Space plays, ← and → move 5 seconds, [ and ] change the speed, M marks the moment.",
 };
 
@@ -67,6 +78,17 @@ const KO = {
   close: "계정 닫기", close_text: "모든 녹음과 모든 정보를 바로, 완전히 삭제합니다.", close_question: "계정과 모든 녹음을 완전히 삭제할까요?",
   language: "언어", api: "API", facts: "정보", leave: "녹음 중입니다.",
   markers: "표시", mark: "이 순간 표시", marker: "표시 {0}", marker_label: "{0} 표시의 이름", remove_marker: "{0} 표시 지우기", go_to: "{0}(으)로 가기",
+  share: "공유", share_text: "링크가 있으면 계정 없이도 들을 수 있습니다.", close_dialog: "닫기", optional: "(선택)",
+  works_for: "유효 기간", for_day: "1일", for_week: "7일", for_month: "30일", for_year: "1년", password: "비밀번호",
+  begin_at: "{0}부터 재생", only_part: "일부만", part_from: "시작", part_to: "끝", from_here: "여기부터", to_here: "여기까지",
+  no_moment: "1:23처럼 적어 주세요", end_first: "끝은 시작보다 뒤여야 합니다", make_link: "링크 만들기", link: "링크", links: "이 녹음의 링크", no_links: "아직 없습니다",
+  until: "{0}까지", part: "{0}–{1}", from: "{0}부터", with_password: "비밀번호 있음", preparing: "자르는 중 …", cut_failed: "이 부분을 자를 수 없습니다",
+  revoke: "취소하기", revoke_until: "{0}까지인 링크 취소하기", revoke_question: "이 링크를 취소할까요? 더는 들을 수 없게 됩니다.",
+  shown_once: "이 주소는 지금만 보입니다. 복사해 두세요.", copy: "복사", copied: "복사했습니다", copy_by_hand: "클립보드를 쓸 수 없습니다. 선택된 주소를 직접 복사하세요.", send: "보내기",
+  feeds: "팟캐스트 피드", feeds_text: "팟캐스트 앱에서 들어 보세요. 나만의 주소에서 녹음을 찾습니다. 주소가 있으면 누구나 들을 수 있으니 남에게 알리지 마세요.",
+  feed_address: "피드 주소", feed_only_tag: "이 태그만", feed_title: "제목", make_feed: "피드 만들기", feed_all: "모든 녹음", feed_tag: "태그 “{0}”",
+  delete_feed: "“{0}” 피드 삭제", delete_feed_question: "“{0}” 피드를 삭제할까요? 팟캐스트 앱에서 더는 찾을 수 없습니다.",
+  logins: "로그인", link_login: "다른 로그인 연결", unlink: "연결 끊기", unlink_question: "{0} 연결을 끊을까요? 더는 이 계정을 열 수 없습니다.",
   shortcuts: "스페이스: 재생, ← →: 5초 이동, [ ]: 속도, M: 표시.",
 };
 
@@ -87,6 +109,20 @@ export function clock(seconds) {
   const whole = Math.floor(seconds || 0);
   const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, String(whole % 60).padStart(2, "0")];
   return h ? `${h}:${String(m).padStart(2, "0")}:${s}` : `${m}:${s}`;
+}
+
+/** The same with tenths of a second where there are any: 65.28 → "1:05.2" */
+export function exact(seconds) {
+  const tenths = Math.floor((seconds || 0) * 10 + 1e-6);
+  return clock(tenths / 10) + (tenths % 10 ? `.${tenths % 10}` : "");
+}
+
+/** What people write for a time, as seconds: "1:05.2", "65.2", "1:01:05". null where it is none. */
+export function seconds(text) {
+  const found = /^(?:(?:(\d+):)?(\d{1,3}):)?(\d+(?:[.,]\d+)?)$/.exec(text.trim());
+  if (!found) return null;
+  const [h = "0", m = "0", s] = found.slice(1);
+  return Math.round((Number(h) * 3600 + Number(m) * 60 + Number(s.replace(",", "."))) * 1000) / 1000;
 }
 
 const day = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });

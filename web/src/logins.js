@@ -1,0 +1,37 @@
+// The logins that open the account, and the way to one more.
+
+import { get, remove } from "./api.js";
+import { confirmed, h, say } from "./dom.js";
+import { t } from "./words.js";
+
+const called = (provider) => provider[0].toUpperCase() + provider.slice(1);
+
+/** The section of the account page; nothing where there is no login and none can be had. `again` shows the page anew. */
+export async function logins(again) {
+  const [{ results }, providers] = await Promise.all([get("accounts/identities/"), get("accounts/providers/")]);
+  const offered = providers.some((provider) => provider.web_login);
+  if (!results.length && !offered) return null;
+
+  const unlink = async (identity) => {
+    if (!(await confirmed(t("unlink_question", called(identity.provider)), t("unlink"), t("cancel")))) return;
+    await remove(`accounts/identities/${identity.id}/`).then(again, (error) => say(error.message, true));
+  };
+  return h(
+    "section",
+    {},
+    h("h3", {}, t("logins")),
+    h(
+      "ul",
+      { class: "list links" },
+      results.map((identity) =>
+        h(
+          "li",
+          {},
+          h("span", { class: "about" }, h("span", { class: "name" }, called(identity.provider)), h("span", { class: "quiet-text" }, identity.email ?? "")),
+          results.length > 1 && h("button", { class: "quiet", onclick: () => unlink(identity) }, t("unlink")),
+        ),
+      ),
+    ),
+    offered && h("a", { class: "button", href: `/login/?link=1&next=${encodeURIComponent("/#/account")}` }, t("link_login")),
+  );
+}
