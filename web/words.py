@@ -76,6 +76,6 @@ MONTHS = (
 
 
 def length(seconds: float) -> str:
-    """1:02:03, or 2:03."""
-    hours, rest = divmod(round(seconds), 3600)
+    """1:02:03, or 2:03, as players show it."""
+    hours, rest = divmod(int(seconds), 3600)
     return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
