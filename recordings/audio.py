@@ -112,10 +112,17 @@ def read(file: File, *, seconds: float) -> Facts:
     What is damaged is read as far as it goes; `playable` is False where no sound comes of it. Raises TimeoutError
     after `seconds`; whatever `file` raises passes through.
     """
+    with sound_of(file, seconds=seconds) as sound:
+        return _facts(sound) if sound else Facts()
+
+
+@contextmanager
+def sound_of(file: File, *, seconds: float) -> "Iterator[Sound | None]":
+    """The sound in an audio file, None where there is none. Decoding it raises TimeoutError after `seconds`."""
     bounded = _Bounded(file, time.monotonic() + seconds)
     with _open(bounded) as container:
         stream = _audible(container)
-        return _decode(container, stream, bounded) if container and stream else Facts()
+        yield Sound(container, stream, bounded) if container and stream else None
 
 
 def read_header(file: File, *, seconds: float) -> Facts:
@@ -169,9 +176,8 @@ def _audible(container: InputContainer | None) -> AudioStream | None:
     return next((stream for stream in streams if stream.codec_context), None)
 
 
-def _decode(container: InputContainer, stream: AudioStream, file: _Bounded) -> Facts:
-    sound = Sound(container, stream, file)
-    envelope = sound.envelope()
+def _facts(sound: "Sound") -> Facts:
+    stream, envelope = sound.stream, sound.envelope()
     if envelope is None:
         return Facts()
     duration = envelope.samples / envelope.rate
@@ -204,16 +210,23 @@ class Sound:
     def envelope(self) -> Envelope | None:
         """All of it; None where nothing could be decoded."""
         envelope: Envelope | None = None
-        start = 0.0
-        for block in self.blocks():
+        for gap, block in self.timed_blocks():
             if envelope is None:
-                envelope, self.channels, start = Envelope(block.rate), len(block.layout.channels), block.time or 0.0
-            if block.time is not None:
-                gap = block.time - start - envelope.samples / envelope.rate
-                if SHORTEST_GAP < gap < LONGEST_GAP:
-                    envelope.add(np.zeros(round(gap * envelope.rate), np.float32))
+                envelope, self.channels = Envelope(block.rate), len(block.layout.channels)
+            envelope.add(np.zeros(round(gap * envelope.rate), np.float32))
             envelope.add(_at_rate(_loudness(block), block.rate, envelope.rate))
         return envelope
+
+    def timed_blocks(self) -> Iterator[tuple[float, AudioFrame]]:
+        """The blocks, each with the seconds of silence that the timestamps leave before it."""
+        start, position = None, 0.0
+        for block in self.blocks():
+            if start is None:
+                start = block.time or 0.0
+            gap = 0.0 if block.time is None else block.time - start - position
+            gap = gap if SHORTEST_GAP < gap < LONGEST_GAP else 0.0
+            position += gap + block.samples / block.rate
+            yield gap, block
 
     def blocks(self) -> Iterator[AudioFrame]:
         """The frames, many joined into one where they follow each other and are alike."""

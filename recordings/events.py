@@ -6,25 +6,28 @@ import re
 from recorder_project.problems import Problem
 from recordings import storage
 from recordings.completion import complete, verify
+from recordings.excerpts import fill_order
 from recordings.hearing import hear
 from recordings.models import Recording
 from recordings.services import finish_purge
 
 log = logging.getLogger(__name__)
 
-KEY = re.compile(r"recordings/(?P<user_id>[0-9a-f]{32})/(?P<id>[0-9a-f]{32})/(?P<attempt>[0-9a-f]{32})", re.ASCII)
+PLACE = r"recordings/(?P<user_id>[0-9a-f]{32})/(?P<id>[0-9a-f]{32})"
+KEY = re.compile(PLACE + r"/(?P<attempt>[0-9a-f]{32})", re.ASCII)
+EXCERPT = re.compile(PLACE + r"/(?P<share_id>[0-9a-f]{64})\.(?P<kind>m4a|order)", re.ASCII)
 
 
 def object_created(key: str) -> str:
     """Act on an object that has come to be, as often and as late as S3 says so. Returns what became of it."""
-    match = KEY.fullmatch(key)
+    match = KEY.fullmatch(key) or EXCERPT.fullmatch(key)
     if not match:
         return "foreign"
     row = Recording.find(match["id"], match["user_id"])
-    if row is None or match["attempt"] not in (row.attempt, row.kept):
+    if row is None or key not in (row.key, row.stored_key, *row.excerpt_keys):
         return remove_orphan(key)
     try:
-        return settle_object(row)
+        return settle_excerpt(row, match) if match.re is EXCERPT else settle_object(row)
     except Problem as problem:
         if problem.status_code not in (401, 404, 409):
             raise
@@ -41,6 +44,13 @@ def settle_object(row: Recording) -> str:
     if not row.verified_at:
         row = verify(row.user_id, row.id)
     return hear(row).status
+
+
+def settle_excerpt(row: Recording, match: re.Match[str]) -> str:
+    if row.status == "purging":
+        finish_purge(row.user_id, row.id)
+        return "purged"
+    return fill_order(row, match["share_id"]) if match["kind"] == "order" else "ready"
 
 
 def remove_orphan(key: str) -> str:

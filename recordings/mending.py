@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 from django.conf import settings
 
 from recordings import storage
-from recordings.completion import clear, complete, make_ready, verify
+from recordings.completion import complete, make_ready, verify
 from recordings.dynamo import Conflict, days_from_now, now, stamp
 from recordings.models import Change, Ledger, Recording, due_shard
 from recordings.services import PROOF_DAYS, settle
 from recordings.storage import Listed
-from recordings.uploads import id_of
+from recordings.uploads import clear, id_of
 from recordings.writes import add, change, entomb, forget, rebook
 
 

@@ -119,16 +119,21 @@ def revoke(user_id: str, id: str, share_id: str) -> None:
     entry = row.share(share_id)
     if entry is None:
         raise not_found()
+    let_go(row, share_id, ledger)
+    if entry["excerpt"]:
+        leave_to_sweep(clear, row, share_id)
+
+
+def let_go(row: Recording, share_id: str, ledger: Ledger | None = None) -> None:
+    """Take this share out of the recording, and whatever else has expired."""
 
     def decide(row: Recording | None, ledger: Ledger) -> None:
         row = present(row)
-        kept = [each for each in living_shares(row) if each["id"] != share_id]
+        kept = [entry for entry in living_shares(row) if entry["id"] != share_id]
         if kept != (row.shares or []):
             set_shares(row, ledger, kept)
 
-    settle(user_id, id, decide, row, ledger)
-    if entry["excerpt"]:
-        leave_to_sweep(clear, row, share_id)
+    settle(row.user_id, row.id, decide, row, ledger)
 
 
 def clear(row: Recording, share_id: str) -> None:

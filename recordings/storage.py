@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
@@ -135,6 +136,17 @@ def save(key: str, content: bytes, content_type: str) -> None:
     file.content_type = content_type  # type: ignore[attr-defined]  # where S3Storage looks for it
     with edge():
         _files().save(key, file)
+
+
+def save_file(key: str, path: Path, content_type: str) -> None:
+    """Store a file, read from disk as it is sent. One PutObject."""
+    with path.open("rb") as file:
+        sha256 = base64.b64encode(hashlib.file_digest(file, "sha256").digest()).decode()
+        file.seek(0)
+        with edge():
+            client().put_object(
+                Bucket=settings.RECORDINGS_BUCKET, Key=key, Body=file, ContentType=content_type, ChecksumSHA256=sha256
+            )
 
 
 def stat(key: str) -> Stored | None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from recorder_project.problems import Problem
 from recordings.completion import complete, give_up, verify
 from recordings.dynamo import Conflict, now
+from recordings.excerpts import tend
 from recordings.hearing import SECONDS, hear
 from recordings.models import SHARDS, Recording, Work
 from recordings.services import continue_emptying, finish_purge, purge
@@ -49,7 +50,7 @@ def foresee(id: str, user_id: str, moment: str) -> str:
     """What `settle_one` would see to. Reads one row, and S3 not at all."""
     kind, _, rest = id.partition(":")
     if rest:
-        return "would empty" if kind == "trash" else "would close"
+        return {"trash": "would empty", "excerpt": "would cut or clear"}.get(kind, "would close")
     row = Recording.find(id, user_id)
     if row is None or not row.due_at or row.due_at > moment:
         return "changed"
@@ -62,6 +63,8 @@ def settle_one(id: str, user_id: str, moment: str, until: float) -> str:
     """Do what one due row waits for. Returns what became of it."""
     kind, _, rest = id.partition(":")
     try:
+        if kind == "excerpt":
+            return tend(rest, user_id, until)
         if rest:
             return do_work(kind, user_id, until)
         row = Recording.find(id, user_id)

@@ -10,6 +10,7 @@ if it is the same on both sides of that look. Accounts that are being closed are
 """
 
 import datetime
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from typing import NamedTuple, TypeVar
 from recorder_project.problems import Problem
 from recordings import mending, storage
 from recordings.dynamo import Conflict
-from recordings.events import KEY
+from recordings.events import EXCERPT, KEY
 from recordings.mending import Remedy
 from recordings.models import Change, Ledger, Recording, due_shard
 from recordings.storage import Listed, Stored
@@ -195,7 +196,7 @@ def check_objects(prefix: str, tick: Tick) -> Iterator[Difference]:
 
 def beside(items: list[Listed]) -> Iterator[tuple[Listed, Recording | None]]:
     """Each item with the row that names its attempt, read after the item was listed: rows are written first."""
-    places = {item.key: match for item in items if (match := KEY.fullmatch(item.key))}
+    places = {item.key: match for item in items if (match := KEY.fullmatch(item.key) or EXCERPT.fullmatch(item.key))}
     keys = {(match["id"], match["user_id"]) for match in places.values()}
     rows = {(row.id, row.user_id): row for row in Recording.batch_get(keys, consistent_read=True)}
     for item in items:
@@ -206,12 +207,17 @@ def beside(items: list[Listed]) -> Iterator[tuple[Listed, Recording | None]]:
 
 def names(row: Recording) -> set[str]:
     """Every key that the row speaks of."""
-    return {row.key, row.stored_key, *(key for key, _ in row.leftovers)}
+    return {*wants(row), *(key for key, _ in row.leftovers)}
+
+
+def wants(row: Recording) -> set[str]:
+    """Every key that may have an object: its bytes, and the parts of it that are shared."""
+    return {row.key, row.stored_key, *row.excerpt_keys}
 
 
 def leftover(item: Listed, row: Recording) -> bool:
     """Whether the row remembers this object only to have it deleted."""
-    return item.key not in (row.key, row.stored_key)
+    return item.key not in wants(row)
 
 
 def recent(moment: datetime.datetime) -> bool:
@@ -220,29 +226,29 @@ def recent(moment: datetime.datetime) -> bool:
 
 def unnamed(item: Listed) -> Iterator[Difference]:
     """The object, if no row wants it and it is still there once that is certain."""
-    match = KEY.fullmatch(item.key)
+    match = KEY.fullmatch(item.key) or EXCERPT.fullmatch(item.key)
     if not match:
         nothing = Remedy("none: Recorder does not write such keys, and does not touch them", None)
         yield Difference("foreign_object", "", "", item.key, f"{item.size} bytes", mend=lambda: nothing)
         return
     row, ledger = Recording.find(match["id"], match["user_id"]), Ledger.find(match["user_id"], 0)
     going = (ledger and ledger.closed) or (row and row.status == "purging")
-    wanted = row and item.key in (row.key, row.stored_key)
-    if going or wanted or recent(item.moment) or not storage.stat(item.key):
+    if going or (row and item.key in wants(row)) or recent(item.moment) or not storage.stat(item.key):
         return
     if row and item.key in names(row):
         if not recent(datetime.datetime.fromisoformat(row.updated_at)):
             over = Remedy("deleted, as its row has decided", lambda: mending.clear_leftovers(row))
             yield Difference("leftover_object", row.user_id, row.id, item.key, f"{item.size} bytes", mend=lambda: over)
         return
-    yield Difference(
-        "orphan_object",
-        match["user_id"],
-        match["id"],
-        item.key,
-        f"{item.size} bytes that no row names",
-        mend=lambda: mending.home(item, match["user_id"], match["id"], match["attempt"]),
-    )
+    detail = f"{item.size} bytes that no row names"
+    yield Difference("orphan_object", match["user_id"], match["id"], item.key, detail, mend=orphan_remedy(item, match))
+
+
+def orphan_remedy(item: Listed, match: re.Match[str]) -> Callable[[], Remedy]:
+    if match.re is EXCERPT:
+        over = Remedy("deleted: it is a part of a recording, and nobody shares it", lambda: storage.delete(item.key))
+        return lambda: over
+    return lambda: mending.home(item, match["user_id"], match["id"], match["attempt"])
 
 
 def check_uploads(prefix: str, tick: Tick) -> Iterator[Difference]:

@@ -1,0 +1,119 @@
+"""Cutting what a share gives a part of: who does it, how often it is tried, and what becomes of it afterwards.
+
+Sharing puts the share and the sweep's row (`Excerpt`) in, then an empty order object; S3's event about that is the
+first try, the sweep's an hour later the second. A file may bring the decoder down, and its process with it, so a try
+is counted before the file is opened, and after two the share has failed. The recording is safe through all of this.
+"""
+
+import logging
+import tempfile
+import time
+from pathlib import Path
+
+from recorder_project.problems import Problem
+from recordings import reader, storage
+from recordings.dynamo import Conflict
+from recordings.models import Excerpt, Recording, Share
+from recordings.services import finish_purge, open_account, pauses
+from recordings.sharing import clear, let_go
+from recordings.writes import claim_excerpt, conclude_excerpt
+
+log = logging.getLogger(__name__)
+
+SECONDS = 600.0  # for one try; Lambda ends a call after 900
+TRIES = 2
+
+
+def fill_order(row: Recording, share_id: str) -> str:
+    """Act on an order object that has come to be. Returns what became of the excerpt."""
+    outcome = cut(row, share_id)
+    storage.delete(row.order_key(share_id))
+    return outcome
+
+
+def cut(row: Recording, share_id: str, *, seconds: float = SECONDS, again: bool = False) -> str:
+    """Make the excerpt of a share that is `preparing`, once, whoever comes first; later tries are the sweep's
+    (`again`). Returns the share's status, or `changed` where it is gone or somebody else is at it.
+    """
+    open_account(row.user_id)
+    share = Share.of(share_id)
+    if share is None or share.status != "preparing":
+        return share.status if share else "changed"
+    tries = share.tries or 0
+    if tries >= TRIES:
+        log.error("A part of recording %s could not be cut out in %d tries", row.id, tries)
+        return conclude(row, share, "failed")
+    if (tries and not again) or not claim_excerpt(share, tries + 1):
+        return "changed"
+    try:
+        status = make(row, share, seconds)
+    except TimeoutError:
+        log.warning("Recording %s took too long to cut, try %d", row.id, tries + 1)
+        return "preparing"
+    except Problem:
+        claim_excerpt(share, tries)  # the store's fault and not the file's: not counted
+        raise
+    except Exception:
+        log.exception("Recording %s could not be cut", row.id)
+        status = "failed"
+    return conclude(row, share, status)
+
+
+def make(row: Recording, share: Share, seconds: float) -> str:
+    """Cut the part out of the stored bytes, and store it. Returns the share's next status."""
+    # PyAV and numpy take half a second to load, and only who cuts needs them.
+    from recordings import cutting
+
+    file = reader.open_object(row.stored_key)
+    if file is None:
+        return "failed"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "excerpt.m4a"
+        if not cutting.cut(file, path, float(share.start), float(share.end), seconds=seconds):
+            return "failed"
+        storage.save_file(row.excerpt_key(share.share_id), path, "audio/mp4")
+    return "ready"
+
+
+def conclude(row: Recording, share: Share, status: str) -> str:
+    """Write down what became of it. What was cut for a share that is gone meanwhile goes too."""
+    for _ in pauses():
+        try:
+            conclude_excerpt(share, row, status)
+        except Conflict:
+            found = Share.of(share.share_id)
+            if found is None:
+                storage.delete(row.excerpt_key(share.share_id))
+                return "changed"
+            if found.status == "preparing":
+                continue
+            return found.status
+        return status
+    raise AssertionError  # pauses() ends by raising
+
+
+def tend(share_id: str, user_id: str, until: float) -> str:
+    """The sweep's part: cut what no event has brought, and delete what is over. Returns what became of it."""
+    work = Excerpt.find(f"excerpt:{share_id}", user_id)
+    if work is None:
+        return "changed"
+    row = Recording.find(work.recording_id, user_id)
+    entry = row.share(share_id) if row else None
+    if row and row.status == "purging":
+        finish_purge(user_id, row.id)
+        return "purged"
+    if row and entry:
+        if entry["expires_at"] > time.time() and Share.of(share_id):
+            return cut_in_time(row, share_id, until)
+        let_go(row, share_id)
+    clear(Recording(work.recording_id, user_id), share_id)
+    return "cleared"
+
+
+def cut_in_time(row: Recording, share_id: str, until: float) -> str:
+    """Cut it, unless this sweep is about to end itself."""
+    seconds = min(SECONDS, until - time.monotonic())
+    if seconds <= SECONDS / 10:
+        return "postponed"
+    status = cut(row, share_id, seconds=seconds, again=True)
+    return {"ready": "cut", "failed": "undecodable", "preparing": "postponed"}.get(status, "changed")
