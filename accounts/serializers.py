@@ -6,22 +6,21 @@ from django.conf import settings
 from rest_framework import serializers
 
 from accounts.providers import offered
+from recordings.fields import Form, Text
 from recordings.serializers import DetailSerializer, StrictSerializer, text
 
 
-def token(*, max_length: int, help_text: str) -> serializers.RegexField:
+def token(*, max_length: int, help_text: str) -> Form:
     """Printable ASCII without spaces, as it came from the provider."""
-    return serializers.RegexField(
-        r"^[\x21-\x7e]+\Z", max_length=max_length, required=False, trim_whitespace=False, help_text=help_text
-    )
+    return Form(r"^[\x21-\x7e]+\Z", max_length=max_length, required=False, help_text=help_text)
 
 
 class CredentialSerializer(StrictSerializer):
     """A provider and one of its credentials: `id_token` (with `nonce`), `access_token`, or `code` and its like."""
 
-    provider = serializers.CharField(help_text="One of those that `accounts/providers/` lists.")
+    provider = Text(help_text="One of those that `accounts/providers/` lists.")
     id_token = token(max_length=16384, help_text="As the provider's SDK gave it.")
-    nonce = serializers.CharField(
+    nonce = Text(
         max_length=256,
         required=False,
         trim_whitespace=False,
@@ -29,10 +28,10 @@ class CredentialSerializer(StrictSerializer):
     )
     access_token = token(max_length=4096, help_text="For providers that say for which app it was issued.")
     code = token(max_length=4096, help_text="Of the code flow; for Apple also along with its id_token.")
-    code_verifier = serializers.RegexField(
+    code_verifier = Form(
         r"^[A-Za-z0-9._~-]{43,128}\Z", required=False, help_text="PKCE: its S256 challenge went to the provider."
     )
-    redirect_uri = serializers.CharField(
+    redirect_uri = Text(
         max_length=1000, required=False, help_text="The one of the flow; the server has a list of those it allows."
     )
 

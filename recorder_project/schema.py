@@ -5,7 +5,7 @@ Loaded only when a document is made.
 
 from typing import Any
 
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import is_list_serializer
@@ -49,6 +49,18 @@ class AuthKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
         return {"type": "http", "scheme": "bearer", "description": "The `auth_key` that signing in answered."}
 
 
+class Strict(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """A misspelt field is an error, and the document says so."""
+
+    target_class = "recordings.serializers.StrictSerializer"
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: Any, direction: Any) -> Any:
+        return auto_schema._map_serializer(self.target, direction, bypass_extensions=True) | {
+            "additionalProperties": False
+        }
+
+
 class Schema(AutoSchema):
     def _is_list_view(self, serializer: Any = None) -> bool:
         """By its name a `list` answers an array; here most answer an object with `results`, and say so."""
@@ -70,4 +82,6 @@ class Generator(SchemaGenerator):
         for path in document["paths"].values():
             for operation in path.values():
                 operation["responses"]["default"] = answer
+                if operation["operationId"].endswith("_upload_update"):
+                    operation["requestBody"]["required"] = True  # bytes, where nothing says so
         return document

@@ -1,7 +1,6 @@
 """Shapes of what recordings take and give. No I/O."""
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
@@ -10,12 +9,15 @@ from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_fiel
 from rest_framework import serializers
 
 from recordings.dynamo import stamp
+from recordings.fields import Flag, Form, Number, Text, Whole, one_line
 from recordings.models import Recording
 from recordings.segments import unpack
 
 SHA256 = r"^[0-9a-f]{64}\Z"
 # Whatever ends in +xml is a document to browsers, scripts and all (https://mimesniff.spec.whatwg.org/#xml-mime-type).
 # A playlist names files of other servers, to which whoever plays it would be sent.
+NAME = {"type": "string", "maxLength": 255, "pattern": r"^[^\u0000-\u001f\u007f-\u009f]+$"}  # in a path
+CONTENT_TYPES = ("audio/*", "video/mp4", "video/webm", "application/ogg")
 CONTENT_TYPE = re.compile(
     r"""(?:audio/(?!(?:x-)?mpegurl|x-scpls)[a-z0-9][a-z0-9!#$&^_.+-]*(?<!\+xml)|video/mp4|video/webm|application/ogg)
         (?:[ ]?;[ ]?[a-z0-9-]+=(?:[a-z0-9!#$&^_.+-]+|"[a-z0-9 ,.;=+-]*"))*         # parameters
@@ -42,14 +44,9 @@ class StrictSerializer(serializers.Serializer[dict[str, Any]]):
         return dict(serializer.validated_data)
 
 
-def one_line(value: str) -> None:
-    if any(unicodedata.category(character) == "Cc" for character in value):
-        raise serializers.ValidationError("Control characters are not allowed.", "control_character")
-
-
-def text(*, max_length: int, **options: Any) -> serializers.CharField:
+def text(*, max_length: int, **options: Any) -> Text:
     """One line of text in any script, counted in characters."""
-    return serializers.CharField(max_length=max_length, validators=[one_line], **options)
+    return Text(max_length=max_length, validators=[one_line], **options)
 
 
 def acceptable_type(value: str) -> None:
@@ -59,12 +56,12 @@ def acceptable_type(value: str) -> None:
         )
 
 
-def content_type() -> serializers.CharField:
-    return serializers.CharField(max_length=255, validators=[acceptable_type])
+def content_type() -> Text:
+    return Text(max_length=255, validators=[acceptable_type])
 
 
-def sha256(**options: Any) -> serializers.RegexField:
-    return serializers.RegexField(SHA256, trim_whitespace=False, help_text="Lowercase hex.", **options)
+def sha256(**options: Any) -> Form:
+    return Form(SHA256, help_text="Lowercase hex.", **options)
 
 
 class Moment(serializers.DateTimeField):
@@ -93,13 +90,13 @@ def tags(**options: Any) -> Tags:
     return Tags(max_length=20, required=False, **options)
 
 
-def notes(**options: Any) -> serializers.CharField:
-    return serializers.CharField(max_length=4000, allow_blank=True, trim_whitespace=False, required=False, **options)
+def notes(**options: Any) -> Text:
+    return Text(max_length=4000, allow_blank=True, trim_whitespace=False, required=False, **options)
 
 
 class CreateSerializer(StrictSerializer):
     name = text(max_length=255)
-    size = serializers.IntegerField(min_value=1, help_text="Bytes.")
+    size = Whole(min_value=1, help_text="Bytes.")
     sha256 = sha256()
     content_type = content_type()
     recorded_at = Moment(required=False, help_text="Defaults to now.")
@@ -115,12 +112,12 @@ class UploadSerializer(StrictSerializer):
 
 
 class UploadQuery(StrictSerializer):
-    recorded_at = Moment(required=False)
-    sha256 = sha256(required=False)
+    recorded_at = Moment(required=False, help_text="Defaults to now.")
+    sha256 = Form(SHA256, required=False, help_text="Checked against what arrived.")
 
 
 class MarkerSerializer(StrictSerializer):
-    at = serializers.FloatField(min_value=0, max_value=10**7, help_text="Seconds from the beginning.")
+    at = Number(min_value=0, max_value=10**7, help_text="Seconds from the beginning.")
     label = text(max_length=100)  # type: ignore[assignment]  # a field, where DRF has a string
 
     def to_internal_value(self, data: Any) -> Any:
@@ -139,7 +136,7 @@ class EditSerializer(StrictSerializer):
     name = text(max_length=255, required=False)
     tags = tags()
     notes = notes()
-    favorite = serializers.BooleanField(required=False)
+    favorite = Flag(required=False)
     markers = serializers.ListField(child=MarkerSerializer(), max_length=200, required=False)
 
     def validate_markers(self, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -252,7 +249,7 @@ class MarkersQuery(StrictSerializer):
 
 
 class PartSerializer(StrictSerializer):
-    number = serializers.IntegerField(min_value=1, max_value=10_000)
+    number = Whole(min_value=1, max_value=10_000)
     sha256 = sha256()
 
 

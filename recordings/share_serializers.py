@@ -6,6 +6,7 @@ from typing import Any
 from rest_framework import serializers
 
 from recordings.dynamo import stamp
+from recordings.fields import Number, Text
 from recordings.models import Share
 from recordings.serializers import Moment, StrictSerializer
 
@@ -22,7 +23,7 @@ def year_from(moment: datetime.datetime) -> datetime.datetime:
         return moment.replace(year=moment.year + 1, month=3, day=1)
 
 
-class Seconds(serializers.FloatField):
+class Seconds(Number):
     """A moment in a recording, to the millisecond."""
 
     def __init__(self, **options: Any) -> None:
@@ -38,7 +39,7 @@ def error(field: str, code: str, detail: str) -> serializers.ValidationError:
 
 class ShareCreateSerializer(StrictSerializer):
     expires_at = Moment(required=False, help_text="At most a year from now. Defaults to 7 days from now.")
-    password = serializers.CharField(
+    password = Text(
         min_length=1, max_length=128, trim_whitespace=False, required=False, help_text="Asked for before listening."
     )
     at = Seconds(required=False, help_text="Where playing starts: seconds of the recording, also in an excerpt.")

@@ -4,6 +4,7 @@ The same recordings, quota and attempts as uploads.py. `key` and `uploadId` come
 trusted: the key says which recording is meant, and the caller's own row must name exactly this key and this upload.
 """
 
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -32,6 +33,8 @@ def declaration(filename: Any, content_type: Any, metadata: Any) -> dict[str, An
         errors = [{"pointer": f"/metadata/{name}", "code": "required", "detail": detail} for name in missing]
         raise Problem(400, "invalid", detail, errors=errors)
     known = {name: metadata[name] for name in ("size", "sha256", *KNOWN) if metadata.get(name)}
+    if isinstance(known["size"], str) and re.fullmatch("[0-9]{1,18}", known["size"], re.ASCII):
+        known["size"] = int(known["size"])  # a query knows no numbers
     return CreateSerializer.read({"name": metadata.get("name") or filename, "content_type": content_type, **known})
 
 

@@ -22,10 +22,10 @@ from recordings.models import Recording
 from recordings.presigning import DOWNLOAD_SECONDS
 from recordings.serializers import recording
 
-ID = OpenApiParameter("id", str, OpenApiParameter.PATH)
-
+ID = OpenApiParameter("id", {"type": "string", "pattern": "^[0-9a-f]{32}$"}, OpenApiParameter.PATH)
 
 IF_NONE_MATCH = OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER, description="304 if nothing is new.")
+NOT_MODIFIED = OpenApiResponse(description="Nothing is new.")
 IF_MATCH = OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, description="412 if another was faster.")
 
 
@@ -76,7 +76,10 @@ class RecordingViewSet(ViewSet):
         answer = {"recording": recording(row), "upload": upload}
         return Response(answer, 201 if is_new else 200)
 
-    @extend_schema(parameters=[serializers.ListQuery, IF_NONE_MATCH], responses=serializers.PageSerializer)
+    @extend_schema(
+        parameters=[serializers.ListQuery, IF_NONE_MATCH],
+        responses={200: serializers.PageSerializer, 304: NOT_MODIFIED},
+    )
     def list(self, request: Request) -> Response:
         """A shelf's recordings, newest first. A page may end early: only a null `next_cursor` means the end."""
         query = serializers.ListQuery.read(request.query_params.dict())
@@ -117,7 +120,7 @@ class RecordingViewSet(ViewSet):
         data = serializers.CheckSerializer.read(request.data)
         return Response({"results": sync.check(caller_id(request), data["sha256"])})
 
-    @extend_schema(parameters=[ID, IF_NONE_MATCH], responses=serializers.DetailSerializer)
+    @extend_schema(parameters=[ID, IF_NONE_MATCH], responses={200: serializers.DetailSerializer, 304: NOT_MODIFIED})
     def retrieve(self, request: Request, id: str) -> Response:
         """One recording."""
         row = services.find(caller_id(request), id)
@@ -185,7 +188,7 @@ class RecordingViewSet(ViewSet):
             return HttpResponse(markers.audacity(row.markers), content_type="text/plain; charset=utf-8")
         return HttpResponse(markers.webvtt(row.markers, row.duration), content_type="text/vtt; charset=utf-8")
 
-    @extend_schema(parameters=[ID, IF_NONE_MATCH], responses=serializers.WaveformSerializer)
+    @extend_schema(parameters=[ID, IF_NONE_MATCH], responses={200: serializers.WaveformSerializer, 304: NOT_MODIFIED})
     @action(detail=True)
     def waveform(self, request: Request, id: str) -> Response:
         """What it looks like, and where its silences are. 404 until it has been listened to, or without sound."""
@@ -194,11 +197,10 @@ class RecordingViewSet(ViewSet):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("name", str, OpenApiParameter.PATH),
-            OpenApiParameter("recorded_at", OpenApiTypes.DATETIME),
-            OpenApiParameter("sha256", str, description="Checked against what arrived."),
+            OpenApiParameter("name", serializers.NAME, OpenApiParameter.PATH),
+            serializers.UploadQuery,
         ],
-        request={"audio/*": OpenApiTypes.BINARY},
+        request=dict.fromkeys(serializers.CONTENT_TYPES, OpenApiTypes.BINARY),
         responses={201: serializers.RecordingSerializer, 200: serializers.RecordingSerializer},
     )
     @action(detail=False, methods=["put"], url_path=r"upload/(?P<name>[\s\S]+)", parser_classes=[RawParser])

@@ -18,8 +18,8 @@ HASH = sha256(AUDIO)
 LONG = "x" * 256
 CONTROLS = ["a\x00b", "a\nb", "a\x7fb", "a\x85b", "\x1b[31m", "a\rb", "a\tb"]
 SURROGATES = ["a\ud800b", "\udfff"]
-NAMES: list[Any] = [LONG, *CONTROLS, *SURROGATES, "", "   ", None, True, ["a"], {"a": "b"}]
-SIZES: list[Any] = [0, -1, "1e3", "", True, None, 1.5, [1], {}, "9" * 2000, -(2**63)]
+NAMES: list[Any] = [LONG, *CONTROLS, *SURROGATES, "", "   ", None, True, 0, 1.5, ["a"], {"a": "b"}]
+SIZES: list[Any] = [0, -1, "1e3", "5", "", True, None, 1.5, [1], {}, "9" * 2000, -(2**63)]
 HASHES: list[Any] = [HASH.upper(), HASH[:-1], HASH + "0", "g" * 64, HASH + "\n", "\n" + HASH, f" {HASH}", "", None, 0]
 HASHES += [f"{HASH[:-1]}\x00", "\uff10" * 64, [HASH]]
 CONTENT_TYPES: list[Any] = [
@@ -72,7 +72,7 @@ def unchanged(alice: Client) -> Iterator[Client]:
         ("content_type", CONTENT_TYPES),
         ("recorded_at", MOMENTS),
         ("tags", TAGS),
-        ("notes", ["x" * 4001, "a\x00b", *SURROGATES, None, ["a"]]),
+        ("notes", ["x" * 4001, "a\x00b", *SURROGATES, None, 5, ["a"]]),
     ],
 )
 def test_create(unchanged: Client, subtests: pytest.Subtests, field: str, values: list[Any]) -> None:
@@ -95,6 +95,7 @@ def test_tags(unchanged: Client, subtests: pytest.Subtests) -> None:
         (["ok", "a\nb"], "/tags/1"),
         ([""], "/tags/0"),
         (["ok", None], "/tags/1"),
+        (["ok", 5], "/tags/1"),
         (["ok", ["a"]], "/tags/1"),
         (["\ud800"], "/tags/0"),
         ([f"{number}" for number in range(21)], "/tags"),
@@ -123,8 +124,8 @@ def test_change(alice: Client, subtests: pytest.Subtests, field: str) -> None:
     values = {
         "name": NAMES,
         "tags": TAGS,
-        "notes": ["x" * 4001, "a\x00b", *SURROGATES, None, ["a"]],
-        "favorite": ["maybe", None, 2, [], ""],
+        "notes": ["x" * 4001, "a\x00b", *SURROGATES, None, 5, ["a"]],
+        "favorite": ["maybe", "true", None, 1, 2, [], ""],
     }
     for value in values[field]:
         with subtests.test(field=field, value=repr(value)[:60]):

@@ -30,13 +30,15 @@ class GrantView(ViewSet):
     @extend_schema(
         operation_id="recordings_uppy_create",
         request=None,
-        responses=inline_serializer(
-            "UppyGrant",
-            {
-                "endpoint": serializers.CharField(help_text="Uppy 5: `endpoint`; Uppy 6: `companionEndpoint`."),
-                "expires_at": serializers.DateTimeField(help_text="Ask again before, and after signing in anew."),
-            },
-        ),
+        responses={
+            200: inline_serializer(
+                "UppyGrant",
+                {
+                    "endpoint": serializers.CharField(help_text="Uppy 5: `endpoint`; Uppy 6: `companionEndpoint`."),
+                    "expires_at": serializers.DateTimeField(help_text="Ask again before, and after signing in anew."),
+                },
+            )
+        },
     )
     def create(self, request: Request) -> Response:
         """Get an address under which Uppy's S3 plugin uploads into this account for some hours, without any key.
