@@ -1,6 +1,7 @@
 """What people do with Recorder, end to end and through its API alone: for tests of where it runs."""
 
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 from recordings import uploads
@@ -58,6 +59,7 @@ def main_job(join: Callable[[str], Client] = sign_up) -> Client:
         assert alice.get(f"{address}/{large}/{rest}").status == status
     assert alice.delete(f"accounts/feeds/{feed['id']}/").status == 204
 
+    share(alice, small.json["id"])
     for id in (single["id"], large):
         assert alice.delete(f"recordings/{id}/").status == 204
     assert alice.post(f"recordings/{single['id']}/restore/").status == 200
@@ -65,6 +67,19 @@ def main_job(join: Callable[[str], Client] = sign_up) -> Client:
     assert alice.delete(f"recordings/{single['id']}/?permanent=true").status == 204
     assert len(alice.shelf()) == 1
     return alice
+
+
+def share(client: Client, id: str) -> None:
+    """Three links, of which two are still there afterwards."""
+    shares = f"recordings/{id}/shares/"
+    wanted: list[dict[str, Any]] = [{}, {"start": 0, "end": 1}, {"password": "open sesame"}]
+    made = [client.post(shares, each).json for each in wanted]
+    assert [each["status"] for each in client.get(shares).json["results"]] == ["ready", "preparing", "ready"]
+    paths = [urlsplit(each["url"]).path for each in made]
+    assert [client.get(path).status for path in paths] == [200, 200, 401]
+    assert [client.get(f"{paths[0]}/{rest}").status for rest in ("audio", "download")] == [302, 302]
+    assert client.delete(f"{shares}{made[2]['id']}/").status == 204
+    assert client.get(paths[2]).status == 404
 
 
 def close_account(client: Client) -> None:

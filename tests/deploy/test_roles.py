@@ -8,11 +8,13 @@ from django.conf import settings
 
 from accounts.models import Session
 from recordings.handlers import handler
-from recordings.models import Work
+from recordings.models import Excerpt, Work
 from tests.client import Client, send, sign_up
 from tests.deploy.conftest import REGION
 from tests.deploy.iam import Role, acting_as
 from tests.deploy.jobs import LARGE, close_account, main_job, put_parts
+from tests.recordings.test_sharing import expire
+from tests.sound import encode, tone
 from tests.state import LONG_AGO, failing, kept, make_due, row, traces, work
 
 
@@ -31,6 +33,14 @@ def put(client: Client, content: bytes) -> str:
         put_parts(client, created["recording"]["id"], content)
     id: str = created["recording"]["id"]
     return id
+
+
+def part(client: Client, id: str) -> str:
+    """The id of a share of the recording's first second."""
+    answer = client.post(f"recordings/{id}/shares/", {"start": 0, "end": 1})
+    assert answer.status == 201, answer
+    share_id: str = answer.json["id"]
+    return share_id
 
 
 def overdue(client: Client) -> dict[str, str]:
@@ -63,6 +73,11 @@ def event_job(client: Client, ids: dict[str, str], guest: Client, closed: Client
     orphan = f"recordings/{client.user_id}/{'0' * 32}/{'1' * 32}"
     boto3.client("s3", region_name=REGION).put_object(Bucket=settings.RECORDINGS_BUCKET, Key=orphan, Body=b"x")
     assert handler(event(client, "0" * 32, "1" * 32)) == {"orphan": 1}
+    shared, order = kept(client.user_id, ids["shared"]), f"{ids['share']}.order"
+    assert handler(event(client, shared.id, order)) == {"ready": 1}
+    boto3.client("s3", region_name=REGION).head_object(
+        Bucket=settings.RECORDINGS_BUCKET, Key=shared.excerpt_key(ids["share"])
+    )
 
     outcomes = handler({"source": "aws.events", "detail-type": "Scheduled Event"})
     assert "failed" not in outcomes, outcomes
@@ -84,11 +99,16 @@ def waiting() -> tuple[Client, dict[str, str], Client, Client]:
     """An account with work for the second function, a guest who is long gone, and a closing that was cut off."""
     alice, guest, closed = sign_up(), sign_up(), sign_up()
     ids = overdue(alice)
+    ids["shared"] = alice.upload(encode(tone(2, 8000), "wav, mu-law")).json["id"]
+    expired, ids["share"] = (part(alice, ids["shared"]) for _ in range(2))
+    expire(alice, ids["shared"], expired)
+    Excerpt(f"excerpt:{expired}", alice.user_id).update([Excerpt.due_at.set(LONG_AGO)])
     assert guest.upload(b"guest" * 100).status == 201
     for session in Session.all_of(guest.user_id):
         session.update([Session.last_seen_at.set(LONG_AGO)])
     for content in (b"one" * 100, b"two" * 100, LARGE):
         put(closed, content)
+    part(closed, closed.upload(b"three" * 100).json["id"])
     with failing("DeleteObjects", "ListObjectVersions"):
         assert closed.delete("accounts/me/").status == 202
     with failing("TransactWriteItems"):
