@@ -1,6 +1,7 @@
 """What a podcast feed shows of an account's recordings: those of the library that are ready."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from recorder_project.problems import not_found
 from recordings import presigning
@@ -70,12 +71,10 @@ def media(row: Recording) -> tuple[str, str]:
     return (extension, EXTENSIONS[extension][0]) if extension else ("bin", declared)
 
 
-def address(row: Recording) -> str:
-    """A presigned URL for an episode's bytes that lives some minutes."""
-    _, kind = media(row)
-    return presigning.presign_get(
-        row.stored_key, name=row.name, content_type=kind, inline=True, seconds=presigning.SHARED_SECONDS
-    )
+def address(row: Recording, *, head: bool) -> str:
+    """A presigned URL for an episode's bytes, or with `head` for HEAD of them, that lives some minutes."""
+    how: dict[str, Any] = {"inline": True, "seconds": presigning.SHARED_SECONDS, "head": head}
+    return presigning.presign_get(row.stored_key, name=row.name, content_type=media(row)[1], **how)
 
 
 def chapters(row: Recording) -> dict[str, object]:

@@ -58,7 +58,8 @@ def feed(request: HttpRequest, token: str) -> HttpResponse:
 def audio(request: HttpRequest, token: str, id: str, extension: str) -> HttpResponse:  # noqa: ARG001 - for players
     """To the bytes, where Range works. Podcast apps keep this address, so it stays the same for ever."""
     found = feeds.find(token)
-    return HttpResponseRedirect(address(episode(found.user_id, id, found.tag)), headers=NO_STORE)
+    row = episode(found.user_id, id, found.tag)
+    return HttpResponseRedirect(address(row, head=request.method == "HEAD"), headers=NO_STORE)
 
 
 @private
