@@ -6,8 +6,9 @@ from django.conf import settings
 from tests.accounts.test_closing_schedules import ACTS as CALLS
 from tests.accounts.test_closing_schedules import ALICE, machine, sign_up, sweep, worlds
 from tests.client import Client
-from tests.recordings.stepping import Machine, Operation, Outcome, World
+from tests.recordings.stepping import Machine, Operation, Outcome
 from tests.recordings.test_crashes import FAULTS, calls_of, died, disturbed, resent
+from tests.recordings.worlds import World
 
 __all__ = ["machine"]  # the fixture
 
@@ -15,7 +16,7 @@ __all__ = ["machine"]  # the fixture
 def ways(machine: Machine, operation: Operation, world: World) -> list[tuple[str, Outcome | None, World]]:
     """What fails, how the operation ends then, and what is stored."""
     found: list[tuple[str, Outcome | None, World]] = []
-    for at in range(calls_of(machine, operation, world)):
+    for at in range(len(calls_of(machine, operation, world))):
         found += [(f"call {at} {fault}", *disturbed(machine, operation, world, at, fault)) for fault in FAULTS]
         found += [(f"call {at} sent twice", *resent(machine, operation, world, at))]
         found += [(f"died after call {at}", None, died(machine, operation, world, at))]

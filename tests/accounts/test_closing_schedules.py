@@ -14,7 +14,9 @@ from django.conf import settings
 
 from recordings import models, storage, sweeping, uploads
 from tests.client import Client, declare, sha256
-from tests.recordings.stepping import History, Machine, Operation, Outcome, World, checksum
+from tests.recordings.exploring import Explorer
+from tests.recordings.stepping import History, Machine, Operation, Outcome
+from tests.recordings.worlds import World, checksum
 
 CONTENT = b"what was said"
 EXPIRED = 31  # days after which a guest who was not seen again goes
@@ -56,8 +58,8 @@ ACTS: dict[str, Callable[[], tuple[int, str]]] = {
     "small upload": lambda: call("PUT", "recordings/upload/Talk.wav/", CONTENT, content_type="audio/wav"),
     "purge": lambda: call("DELETE", f"recordings/{recording_id()}/?permanent=true"),
     "empty trash": lambda: call("DELETE", "recordings/?shelf=trash"),
-    "log out": lambda: call("POST", "accounts/logout/"),
     "make a feed": lambda: call("POST", "accounts/feeds/", {}),
+    "log out": lambda: call("POST", "accounts/logout/"),
 }
 
 
@@ -94,8 +96,8 @@ def worlds(machine: Machine) -> dict[str, World]:
         "arrived": arrived,
         "ready": ready,
         "trashed": trashed,
-        "seen later": machine.run(ready, "given visit", lambda: call("GET", "accounts/me/"), day=20),
         "read by podcast apps": machine.run(ready, "given feed", ACTS["make a feed"]),
+        "seen later": machine.run(ready, "given visit", lambda: call("GET", "accounts/me/"), day=20),
         "closed just now": crashed(machine, ready),
     }
 
@@ -112,51 +114,16 @@ def crashed(machine: Machine, world: World) -> World:
     raise AssertionError
 
 
-class Explorer:
-    """Visits every place that two operations can come to, and lets the sweep finish from there."""
-
-    def __init__(self, machine: Machine, *operations: Operation, crashes: bool) -> None:
-        self.machine, self.operations, self.crashes = machine, operations, crashes
-        self.schedules: dict[tuple[World, tuple[History, ...]], int] = {}
-        self.path: list[str] = []
-
-    def explore(self, world: World) -> int:
-        try:
-            return self.visit(world, tuple(() for _ in self.operations))
-        except AssertionError as error:
-            raise AssertionError("\n".join([str(error), *self.path])) from error
-
-    def visit(self, world: World, histories: tuple[History, ...]) -> int:
-        place = world, histories
-        if place in self.schedules:
-            return self.schedules[place]
-        calls = [self.machine.next(*each) for each in zip(self.operations, histories, strict=True)]
-        ended = all(isinstance(call, Outcome) for call in calls)
-        if ended or self.crashes:
-            self.check_end(world)
-        total = int(ended)
-        for number, call in enumerate(calls):
-            if isinstance(call, Outcome):
-                assert call.status < 500, f"{self.operations[number]} ends in {call}"
-                continue
-            reply, after = self.machine.step(world, call)
-            self.path.append(f"{'    ' * number}{self.operations[number]}: {call} {reply}")
-            total += self.visit(after, (*histories[:number], (*histories[number], reply), *histories[number + 1 :]))
-            self.path.pop()
-        self.schedules[place] = total
-        return total
-
-    def check_end(self, world: World) -> None:
-        """An hour's sweep leaves nothing of a closed account, and all of another."""
-        day = max(operation.day for operation in self.operations)
-        outcome, swept = self.machine.finish(Operation("last sweep", sweep, day), world)
-        assert outcome.status == 200, outcome
-        if is_closed(world) or is_closed(swept):
-            left = [row for name in swept.tables for row in swept.rows(name) if ALICE.user_id in str(row)]
-            assert (left, list(swept.versions)) == ([], []), "a closed account left something"
-        else:
-            work = [row["id"] for row in swept.rows(settings.RECORDINGS_TABLE)]
-            assert f"account:{ALICE.user_id}" in work, "an abandoned guest would stay for ever"
+def check_end(machine: Machine, world: World, day: int) -> None:
+    """An hour's sweep leaves nothing of a closed account, and all of another."""
+    outcome, swept = machine.finish(Operation("last sweep", sweep, day), world)
+    assert outcome.status == 200, outcome
+    if is_closed(world) or is_closed(swept):
+        left = [row for name in swept.tables for row in swept.rows(name) if ALICE.user_id in str(row)]
+        assert (left, list(swept.versions)) == ([], []), "a closed account left something"
+    else:
+        work = [row["id"] for row in swept.rows(settings.RECORDINGS_TABLE)]
+        assert f"account:{ALICE.user_id}" in work, "an abandoned guest would stay for ever"
 
 
 def is_closed(world: World) -> bool:
@@ -186,7 +153,12 @@ def explore(
 ) -> None:
     found = worlds(machine)
     for start, day in itertools.product(starts, days):
+
+        def look(world: World, ended: bool, day: int = day) -> None:
+            if ended or crashes:
+                check_end(machine, world, day)
+
         operations = [Operation(f"{number} {name}", ACTS[name], day) for number, name in enumerate(names, 1)]
-        explorer = Explorer(machine, *operations, crashes=crashes)
+        explorer = Explorer(machine, *operations, look=look)
         explorer.path.append(f"{' and '.join(names)} on {start}, day {day}:")
         explorer.explore(found[start])

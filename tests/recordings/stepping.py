@@ -8,7 +8,6 @@ one call, and reads the world that comes out. Both are remembered, since differe
 places.
 """
 
-import base64
 import copy
 import datetime
 import functools
@@ -18,7 +17,7 @@ import random
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -30,23 +29,27 @@ from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.response import StreamingBody
 from django.conf import settings
-from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.dynamodb.models import dynamodb_backends
-from moto.s3.models import FakeDeleteMarker, FakeKey, s3_backends
 
 from recorder_project.problems import Problem
+from tests.recordings import worlds
+from tests.recordings.worlds import Ids, World
 
 START = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
 MODULES = ("recordings.", "accounts.")
+UNREAD = ("VersionId", "ContentType")  # of an object; nobody looks, and answers that are equal lead to fewer places
 
 
 @dataclass(frozen=True)
 class Operation:
-    """Something that a client or the sweep does, `day` days after the start. `name` sets its random names apart."""
+    """Something that a client or the sweep does with what it is `given`, `day` days after the start.
+
+    `name` sets its random names apart.
+    """
 
     name: str
-    act: Callable[[], Any]
+    act: Callable[..., Any]
     day: int = 0
+    given: tuple[Any, ...] = ()
 
     def __repr__(self) -> str:
         return self.name
@@ -112,47 +115,6 @@ History = tuple[Reply, ...]
 Give = Callable[[int, Call, Callable[[], Reply]], Reply]
 
 
-@dataclass(frozen=True)
-class Version:
-    """One version of an object; a delete marker has no content."""
-
-    id: str
-    content: bytes | None
-    checksum: str | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class World:
-    """Everything that is stored, one object for equal contents."""
-
-    tables: Mapping[str, list[dict[str, Any]]]
-    versions: Mapping[str, list[Version]]
-    ids: Mapping[str, int]  # how many versions each key has ever had
-
-    def rows(self, table: str) -> list[dict[str, Any]]:
-        return self._rows[table]
-
-    @functools.cached_property
-    def _rows(self) -> dict[str, list[dict[str, Any]]]:
-        return {table: [_plain(row) for row in rows] for table, rows in self.tables.items()}
-
-    @functools.cached_property
-    def objects(self) -> dict[str, bytes]:
-        """What a GET finds."""
-        newest = {key: versions[-1].content for key, versions in self.versions.items() if versions}
-        return {key: content for key, content in newest.items() if content is not None}
-
-
-def _plain(value: dict[str, Any]) -> dict[str, Any]:
-    return {name: _value(*next(iter(typed.items()))) for name, typed in value.items()}
-
-
-def _value(kind: str, value: Any) -> Any:
-    if kind == "L":
-        return [_value(*next(iter(item.items()))) for item in value]
-    return int(float(value)) if kind == "N" else value
-
-
 def _stop(call: Call) -> Reply:
     raise NextCall(call)
 
@@ -198,13 +160,12 @@ class Machine:
         self.history: History = ()
         self.given = 0
         self.answer: Callable[[Call], Reply] = _stop
-        self.ids: dict[str, int] = {}
-        self.key = ""  # that the call at hand names
-        self.calls = 0  # really made
+        self.ids = Ids()
         self.raw: Any = None
         self.current: World | None = None
         self.empty: World  # as it is before anything is done
         self.worlds: dict[str, World] = {}
+        self.starts: dict[str, dict[str, World]] = {}  # by scene
         self.replies: dict[str, Reply] = {}
         self.nexts: dict[tuple[Operation, History], Call | Outcome] = {}
         self.ends: dict[tuple[Operation, World], tuple[Outcome, World]] = {}
@@ -219,10 +180,9 @@ class Machine:
         def take(client: BaseClient, action: str, params: dict[str, Any]) -> Any:
             return machine._answer(client, action, params)
 
-        with pytest.MonkeyPatch.context() as patch:
+        with pytest.MonkeyPatch.context() as patch, worlds.steady_moto(self.ids):
             self.raw, self.current = BaseClient._make_api_call, None  # type: ignore[attr-defined]
             patch.setattr(BaseClient, "_make_api_call", take)
-            patch.setattr("moto.s3.models.random", _Ids(self))
             for module in [module for name, module in sys.modules.items() if name.startswith(MODULES)]:
                 for name, real, fake in (
                     ("time", time, self.clock),
@@ -232,7 +192,7 @@ class Machine:
                 ):
                     if getattr(module, name, None) is real:
                         patch.setattr(module, name, fake)
-            self.ids = {}
+            self.ids.counts = {}
             self.empty = self.read()
             yield self
 
@@ -278,7 +238,7 @@ class Machine:
         self.clock.day, self.clock.slept = operation.day, 0.0
         self.names.name, self.names.count = operation.name, 0
         try:
-            status, what = operation.act()
+            status, what = operation.act(*operation.given)
         except Problem as problem:
             return Outcome(problem.status_code, problem.code)
         except Exception as error:  # noqa: BLE001 - becomes what a client would see
@@ -303,11 +263,10 @@ class Machine:
 
     def _step(self, world: World, call: Call) -> tuple[Reply, World]:
         if self.current is not world:
-            self._set(world)
-        self.ids = dict(world.ids)
-        self.calls += 1
+            worlds.put_back(world)
+        self.ids.counts = dict(world.ids)
         params = copy.deepcopy(call.params)
-        self.key = str(params.get("Key", ""))
+        self.ids.key = str(params.get("Key", ""))
         fault, value = None, None
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(BaseClient, "_make_api_call", self.raw)
@@ -316,7 +275,7 @@ class Machine:
             except ClientError as error:
                 fault = error
         if value is not None:
-            value = _timeless(value)
+            value = {name: part for name, part in _timeless(value).items() if name not in UNREAD}
             if "Body" in value:
                 value["Body"] = value["Body"].read()
         key = json.dumps([value, _timeless(fault.response) if fault else None], default=repr, sort_keys=True)
@@ -332,38 +291,11 @@ class Machine:
 
     def read(self) -> World:
         """moto's contents as a world."""
-        tables = {
-            name: sorted((item.to_json()["Attributes"] for item in table.all_items()), key=repr)
-            for name, table in sorted(_dynamodb().tables.items())
-        }
-        versions = {key: [_version(item) for item in items] for key, items in sorted(_bucket().keys._iterlists())}
-        versions = {key: items for key, items in versions.items() if items}
-        key = f"{sorted(self.ids.items())} {json.dumps(tables, sort_keys=True)} {versions}"
-        return self.worlds.setdefault(key, World(tables, versions, dict(self.ids)))
-
-    def _set(self, world: World) -> None:
-        for name, table in _dynamodb().tables.items():
-            table.items.clear()
-            for row in world.tables[name]:
-                table.put_item(copy.deepcopy(row))
-        keys = _bucket().keys
-        for key in keys:
-            keys.setlist(key, [])  # closes what is there; pop() can't with delete markers
-        dict.clear(keys)
-        for key, versions in world.versions.items():
-            keys.setlist(key, [_stored(key, version) for version in versions])
-
-
-class _Ids:
-    """Stands for the `random` of moto's S3: counts the versions of each key."""
-
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-
-    def uuid4(self) -> str:
-        key = self.machine.key
-        self.machine.ids[key] = self.machine.ids.get(key, 0) + 1
-        return f"v{self.machine.ids[key]}"
+        world = worlds.read(self.ids.counts)
+        key = (
+            f"{sorted(world.ids.items())} {json.dumps(world.tables, sort_keys=True)} {world.versions} {world.uploads}"
+        )
+        return self.worlds.setdefault(key, world)
 
 
 class _Middle:
@@ -389,47 +321,8 @@ def _datetime_at(clock: Clock) -> Any:
     return Module
 
 
-def _dynamodb() -> Any:
-    return dynamodb_backends[DEFAULT_ACCOUNT_ID][settings.AWS_REGION]
-
-
-def _bucket() -> Any:
-    return s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[settings.RECORDINGS_BUCKET]
-
-
-def _version(item: Any) -> Version:
-    if isinstance(item, FakeDeleteMarker):
-        return Version(item.version_id, None)
-    return Version(item.version_id, item.value, item.checksum_value)
-
-
-def _stored(key: str, version: Version) -> Any:
-    item = FakeKey(
-        name=key,
-        value=version.content or b"",
-        account_id=DEFAULT_ACCOUNT_ID,
-        region_name=settings.AWS_REGION,
-        is_versioned=True,
-        version_id=version.id,
-        bucket_name=settings.RECORDINGS_BUCKET,
-        checksum_value=version.checksum,
-    )
-    if version.checksum:
-        item.checksum_algorithm = "SHA256"
-    if version.content is not None:
-        return item
-    marker = FakeDeleteMarker(item)
-    marker._version_id = version.id
-    return marker
-
-
 def _timeless(value: Any) -> Any:
     """An answer without what differs each time that the same call is made in the same world."""
     if isinstance(value, dict):
         return {k: _timeless(v) for k, v in value.items() if k not in ("ResponseMetadata", "LastModified", "HostId")}
     return [_timeless(item) for item in value] if isinstance(value, list) else value
-
-
-def checksum(content: bytes) -> str:
-    """As S3 writes it."""
-    return base64.b64encode(hashlib.sha256(content).digest()).decode()

@@ -5,7 +5,7 @@ out as a 503 with Retry-After, or not at all; a retry must end where an undistur
 must find the way too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,13 @@ from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutErr
 from django.conf import settings
 from urllib3.exceptions import ProtocolError
 
-from tests.recordings.stepping import Call, History, Machine, Operation, Outcome, Reply, World
-from tests.recordings.test_schedules import ACTS, OVERDUE, Books, hear, machine, starts, sweep
+from tests.recordings.books import Books
+from tests.recordings.scenes import OVERDUE, SCENES, hear, playing, sweep
+from tests.recordings.states import starts
+from tests.recordings.stepping import Call, History, Machine, Operation, Outcome, Reply
+from tests.recordings.worlds import World
 
-__all__ = ["machine"]  # the fixture
+MACHINE = Machine()  # its memory serves all tests of a process
 URL = {"endpoint_url": "https://aws.test"}
 
 
@@ -78,9 +81,10 @@ FAULTS = [
     Fault("contended", contended, done=False),
     Fault("cut off", cut_off, done=False),
 ]
+SOME = [fault for fault in FAULTS if fault.name in ("answer lost", "overloaded", "contended", "cut off")]
 
 
-def calls_of(machine: Machine, operation: Operation, world: World) -> int:
+def calls_of(machine: Machine, operation: Operation, world: World) -> list[Call]:
     calls: list[Call] = []
 
     def give(at: int, call: Call, step: Callable[[], Reply]) -> Reply:
@@ -88,7 +92,7 @@ def calls_of(machine: Machine, operation: Operation, world: World) -> int:
         return step()
 
     machine.meddle(operation, world, give)
-    return len(calls)
+    return calls
 
 
 def disturbed(
@@ -127,45 +131,81 @@ def died(machine: Machine, operation: Operation, world: World, number: int) -> W
     return world
 
 
+@pytest.fixture(autouse=True)
+def machine(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    with playing(MACHINE, monkeypatch):
+        yield MACHINE
+
+
 def shape(world: World) -> dict[str, Any]:
     """What is stored, without what may differ between one try and two: keys, versions, tombstones."""
     books = Books(world)
     books.check()
     books.check_objects()
-    own = ("status", "size", "name", "trashed_at", "verified_at", "shelf", "due_at")
+    own = ("status", "size", "name", "trashed_at", "verified_at", "shelf", "due_at", "any_parts")
     return {
         "rows": [{name: row.get(name) for name in own} for row in books.rows],
         "used": books.ledger["used_bytes"],
         "objects": sorted(books.objects.values()),
+        "parts": sorted(upload.parts for upload in books.uploads_wanted if upload.parts),
         "work": [row["id"] for row in world.rows(settings.RECORDINGS_TABLE) if ":" in row["id"]],
     }
 
 
-@pytest.mark.parametrize("name", ACTS)
-def test_every_call_fails_once(machine: Machine, name: str) -> None:
+def may_stray(call: Call, fault: Fault | None) -> bool:
+    """Whether a multipart upload may be left that nobody knows of. The bucket's lifecycle ends those."""
+    return call.action == "CreateMultipartUpload" and (fault is None or fault.done)
+
+
+ALL = [(scene, name) for scene in SCENES for name in SCENES[scene].names]
+
+
+@pytest.mark.parametrize(("scene", "name"), ALL)
+def test_every_call_fails_once(machine: Machine, scene: str, name: str) -> None:
+    """All faults in the short scene; in the others one of each kind, since they come out at the same edge."""
+    check_scene(machine, scene, name, FAULTS if scene == "short" else SOME)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("scene", "name"), [each for each in ALL if each[0] != "short"])
+def test_every_call_fails_in_every_way(machine: Machine, scene: str, name: str) -> None:
+    check_scene(machine, scene, name, FAULTS)
+
+
+def check_scene(machine: Machine, scene: str, name: str, faults: list[Fault]) -> None:
     tried = 0
-    for start, world in starts(machine).items():
-        operation = Operation(f"1 {name}", ACTS[name], OVERDUE if name == "sweep" else 0)
-        again = Operation(f"2 {name}", operation.act, operation.day)
-        expected, undisturbed = machine.finish(operation, world)
-        for at in range(calls_of(machine, operation, world)):
-            ways = [(fault.name, disturbed(machine, operation, world, at, fault)) for fault in FAULTS]
-            ways.append(("sent twice", resent(machine, operation, world, at)))
-            for way, (outcome, after) in ways:
-                what = f"{name} on {start}, call {at} {way}: {outcome}"
-                Books(after).check()
-                failed = name == "sweep" and "failed" in outcome.what  # it says so, and goes on
-                assert outcome.status < 500 or outcome == Outcome(503, "unavailable") or failed, what
-                check_end(machine, again, after, expected, undisturbed, what)
-                tried += 1
-            crash = died(machine, operation, world, at)
-            check_end(machine, again, crash, expected, undisturbed, f"{name} on {start} died after call {at}")
+    for start, world in starts(machine, scene).items():
+        day = OVERDUE if name == "sweep" else 0
+        operation, again = (SCENES[scene].operation(name, f"{number} {name}", world, day) for number in (1, 2))
+        if operation and again:
+            tried += every_call(machine, operation, again, world, faults, f"{name} on {start}")
     assert tried
 
 
-def check_end(
-    machine: Machine, again: Operation, after: World, expected: Outcome, undisturbed: World, what: str
-) -> None:
+def every_call(
+    machine: Machine, operation: Operation, again: Operation, world: World, faults: list[Fault], what: str
+) -> int:
+    undisturbed = machine.finish(operation, world)[1]
+    calls = calls_of(machine, operation, world)
+    for at, call in enumerate(calls):
+        for fault in faults:
+            outcome, after = disturbed(machine, operation, world, at, fault)
+            told = f"{what}, call {at} {call} {fault}: {outcome}"
+            Books(after).check()
+            failed = again.day == OVERDUE and "failed" in outcome.what  # the sweep says so, and goes on
+            assert outcome.status < 500 or outcome == Outcome(503, "unavailable") or failed, told
+            assert may_stray(call, fault) or not Books(after).strays, told
+            check_end(machine, again, after, undisturbed, told)
+        outcome, after = resent(machine, operation, world, at)
+        assert outcome.status < 500, f"{what}, call {at} {call} sent twice: {outcome}"
+        check_end(machine, again, after, undisturbed, f"{what}, call {at} {call} sent twice")
+        crash = died(machine, operation, world, at)
+        assert may_stray(call, None) or not Books(crash).strays, f"{what} died after call {at}"
+        check_end(machine, again, crash, undisturbed, f"{what} died after call {at} {call}")
+    return len(calls)
+
+
+def check_end(machine: Machine, again: Operation, after: World, undisturbed: World, what: str) -> None:
     """The retry ends well, where the first try would have ended, or the sweep and the events bring it there."""
     retried, end = machine.finish(again, after)
     assert retried.status < 500, f"{what}, retried: {retried}"
