@@ -23,12 +23,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from django.core.files.base import ContentFile
 
+from recorder_project.deadline import begin_in_time
 from recorder_project.logs import called
 from recorder_project.problems import Problem, unavailable
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
+CONNECT_TIMEOUT, READ_TIMEOUT, TRIES = 1, 5, 3  # seconds, of each try; see deadline.py
 CHUNK = 1024 * 1024
 ABSENT = {"404", "NoSuchKey", "NotFound"}
 
@@ -72,9 +74,9 @@ def config() -> Config:
             "addressing_style": "path" if settings.S3_ENDPOINT_URL else "virtual",
             "us_east_1_regional_endpoint": "regional",
         },
-        connect_timeout=1,
-        read_timeout=5,
-        retries={"mode": "standard", "total_max_attempts": 3},
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=READ_TIMEOUT,
+        retries={"mode": "standard", "total_max_attempts": TRIES},
         max_pool_connections=32,
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
@@ -90,6 +92,7 @@ def _s3() -> Any:
         "s3", region_name=settings.AWS_REGION, endpoint_url=settings.S3_ENDPOINT_URL, config=config()
     )
     s3.meta.client.meta.events.register("before-call.s3", lambda model, **_: called(model.name))
+    s3.meta.client.meta.events.register("before-send.s3", begin_in_time)
     return s3
 
 
@@ -174,6 +177,7 @@ def digest(key: str, version_id: str = "") -> str | None:
             return None
         sha256 = hashlib.sha256()
         for chunk in answer["Body"].iter_chunks(CHUNK):
+            begin_in_time()
             sha256.update(chunk)
         return sha256.hexdigest()
 
@@ -260,8 +264,8 @@ def abort_multipart(key: str, upload_id: str) -> None:
 
 
 def erase(prefix: str, *, until: float = math.inf) -> bool:
-    """Delete everything under `prefix`: objects, their old versions, and multipart uploads that never ended. What
-    somebody else has deleted meanwhile counts as deleted, which some stores call an error.
+    """Delete everything under `prefix`: multipart uploads that never ended, then objects and their old versions, since
+    an upload may end meanwhile. What somebody else has deleted counts as deleted, which some stores call an error.
 
     Returns whether it was done before `until` (time.monotonic).
     """
@@ -269,7 +273,7 @@ def erase(prefix: str, *, until: float = math.inf) -> bool:
     with edge():
         for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix):
             for upload in page.get("Uploads", []):
-                s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+                abort_multipart(upload["Key"], upload["UploadId"])
         for versions in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
             found: list[Any] = [*versions.get("Versions", []), *versions.get("DeleteMarkers", [])]
             if found and time.monotonic() > until:

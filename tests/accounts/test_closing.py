@@ -6,9 +6,10 @@ from django.conf import settings
 from django.core.management import call_command
 
 from accounts.models import Account, Identity
+from recordings.uploads import MULTIPART
 from tests.accounts.test_sessions import another_device
 from tests.client import Client, send
-from tests.state import failing, meanwhile, objects, sessions, snapshot, traces, work
+from tests.state import failing, kept, meanwhile, objects, sessions, snapshot, traces, work
 
 AUDIO = b"RIFF, more or less"
 
@@ -101,11 +102,36 @@ def test_twice_at_once_is_once(alice: Client) -> None:
     assert traces(alice.user_id) == []
 
 
-def test_an_upload_that_was_under_way_leaves_nothing(alice: Client) -> None:
-    """Its bytes reach S3 after the account was closed, before the last look."""
-    created = alice.create(AUDIO).json
-    with meanwhile("BatchWriteItem", lambda: send(created["upload"], AUDIO)):
-        alice.delete("accounts/me/")
-    assert objects() == {}
+@pytest.mark.parametrize(
+    ("operation", "nth"),
+    [
+        ("ListMultipartUploads", 1),
+        ("AbortMultipartUpload", 1),
+        ("ListObjectVersions", 1),
+        ("BatchWriteItem", 1),
+        ("ListMultipartUploads", 2),
+        ("ListObjectVersions", 2),
+    ],
+)
+def test_uploads_that_were_under_way_leave_nothing(alice: Client, operation: str, nth: int) -> None:
+    """They end in S3 after the account was closed, at whatever moment before the last look."""
+    whole, parts = alice.create(AUDIO).json["upload"], alice.create(b"in parts", size=MULTIPART).json["recording"]
+    row = kept(alice.user_id, parts["id"])
+    client = boto3.client("s3", region_name=settings.AWS_REGION)
+    where = {"Bucket": settings.RECORDINGS_BUCKET, "Key": row.key, "UploadId": row.upload_id}
+    part = {"PartNumber": 1, "ETag": client.upload_part(**where, PartNumber=1, Body=b"in parts")["ETag"]}
+
+    def arrive() -> None:
+        send(whole, AUDIO)
+        if snapshot()["uploads"]:
+            client.complete_multipart_upload(**where, MultipartUpload={"Parts": [part]})
+
+    with meanwhile(operation, arrive, nth=nth):
+        assert alice.delete("accounts/me/").status == 202
+    assert {name: snapshot()[name] for name in ("objects", "versions", "uploads")} == {
+        "objects": {},
+        "versions": [],
+        "uploads": [],
+    }
     assert work("account", alice.user_id) is None
     assert sessions(alice.user_id) == []
