@@ -13,6 +13,7 @@ from urllib.parse import urlencode, urlsplit
 
 import urllib3
 
+from recorder_project.deadline import begin_in_time
 from recorder_project.problems import Problem
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ def _call(
 
 def _send(method: str, url: str, body: str | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
     """The whole answer, however slowly it drips in, within SECONDS for the headers and again for the body."""
+    begin_in_time()
     answer = pool.request(
         method,
         url,

@@ -22,6 +22,7 @@ from django.conf import settings
 from accounts import remote
 from accounts.providers import Provider
 from accounts.remote import refused
+from recorder_project.deadline import begin_in_time
 from recorder_project.links import is_secure
 from recorder_project.problems import Problem
 
@@ -60,6 +61,7 @@ class Kept(Generic[T]):
             if self.value is not None and age < self.lifespan and not refresh:
                 return self.value
             if time.monotonic() - self.failed_at >= COOLDOWN:
+                begin_in_time()  # outside of the try: it is no failure of the provider's
                 try:
                     self.value = self.fetch()
                 except Problem:

@@ -148,6 +148,7 @@ INSTALLED_APPS = ["rest_framework", "drf_spectacular", "drf_spectacular_sidecar"
 INSTALLED_APPS += ["accounts", "recordings", "web"]
 MIDDLEWARE = [
     "recorder_project.logs.RequestLog",
+    "recorder_project.deadline.Deadline",
     "recorder_project.headers.Headers",
     "recorder_project.problems.ProblemMiddleware",
     "django.middleware.security.SecurityMiddleware",

@@ -22,10 +22,11 @@ from pynamodb.exceptions import TransactWriteError
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
+from recorder_project.deadline import begin_in_time
 from recorder_project.logs import called
 from recorder_project.problems import unavailable
 
-# A request makes about five calls and Lambda gives it 30 seconds: three tries of at most 3 s each.
+# Three tries of at most 3 s each; deadline.py sees to it that all calls of a request end in time.
 CONNECT_TIMEOUT, READ_TIMEOUT, RETRIES = 1, 3, 2
 UNPROCESSED = 3  # how often what BatchGetItem left over is asked for again
 CLASHES = {"ConditionalCheckFailed", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
@@ -103,6 +104,10 @@ class Dynamo(Connection):
         # Botocore says anew for each call what it runs on, a tenth of the call, unless somebody else has said it.
         session.set_default_client_config(Config(user_agent=f"Recorder Botocore/{botocore_version}"))
         return session
+
+    def _before_send(self, request: Any, **more: Any) -> None:
+        begin_in_time()
+        super()._before_send(request, **more)  # type: ignore[no-untyped-call]
 
     def dispatch(self, operation_name: str, operation_kwargs: dict[str, Any]) -> dict[str, Any]:
         called(operation_name)

@@ -15,6 +15,7 @@ from pytest_django.fixtures import Settings
 from accounts import verify
 from accounts.models import Replay
 from accounts.providers import offered
+from recorder_project import deadline
 from tests.accounts.conftest import login, offer
 from tests.client import Answer, Client
 from tests.signer import b64, by_hand, claims, hashed, jwk, jwks, private_key, public_pem, sign
@@ -276,3 +277,10 @@ def test_a_token_that_is_good_for_ever_is_remembered_as_far_as_a_table_can(post:
     token = sign(claims(exp=1e300))
     assert post(token).status == 201
     assert post(token).status == 401
+
+
+def test_no_provider_is_called_once_it_is_too_late(post: Post, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadline, "SECONDS", -1)
+    answer = post(sign(claims()))
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+    assert world.calls == []

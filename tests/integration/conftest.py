@@ -9,12 +9,14 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 
+from recorder_project import deadline
 from recordings import dynamo
 from tests.integration.peers import running
 
 HERE = Path(__file__).parent
 CLIENT: dict[str, Any] = {"region_name": settings.AWS_REGION}
 
+deadline.SECONDS = 600
 dynamo.READ_TIMEOUT = 30  # seconds: DynamoDB Local on a busy machine is slower than Amazon's, and no fault
 
 
