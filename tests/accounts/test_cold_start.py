@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
@@ -15,14 +16,28 @@ from accounts import keys
 
 USER, SECRET = "0" * 32, "x" * 43
 ASK = """
-import sys
-import django
-django.setup()
-from django.test import Client
-answer = Client(headers={"host": "localhost", "authorization": "Bearer %s"}).get("/api/v1/recordings/")
-assert answer.status_code == 200, answer.content
-print(*sorted({name.partition(".")[0] for name in sys.modules}))
+import gc, json, sys
+from recorder_project.wsgi import lambda_handler
+from recordings.dynamo import dynamo
+before, has_client, frozen = set(sys.modules), bool(dynamo()._client), gc.get_freeze_count()
+event = {
+    "version": "2.0", "rawPath": "/api/v1/recordings/", "rawQueryString": "", "isBase64Encoded": False,
+    "headers": {"host": "localhost", "authorization": "Bearer %s"},
+    "requestContext": {"http": {"method": "GET", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1"}},
+}
+answer = lambda_handler(event, None)
+assert answer["statusCode"] == 200, answer
+print(json.dumps({
+    "loaded": sorted(sys.modules),
+    "late": sorted(set(sys.modules) - before),
+    "has_client": has_client,
+    "frozen": frozen,
+    "collects": gc.isenabled(),
+}))
 """
+# What logins, uploads, feeds, the OpenAPI document and the sweep need: they import it when they are called.
+OTHERS = {"jwt", "cryptography", "boto3", "s3transfer", "storages", "av", "numpy", "jsonschema"}
+OTHERS |= {"drf_spectacular.openapi", "drf_spectacular.generators", "django.test", "recordings.handlers"}
 
 
 @pytest.fixture
@@ -53,10 +68,11 @@ def dynamodb() -> Iterator[str]:
         server.shutdown()
 
 
-def test_nobody_but_a_login_loads_what_logins_need(dynamodb: str) -> None:
+@pytest.fixture
+def started(dynamodb: str) -> dict[str, Any]:
+    """What a process of its own says of its start and of the first request."""
     environ = {
         "PATH": os.environ["PATH"],
-        "DJANGO_SETTINGS_MODULE": "recorder_project.settings",
         "LOCAL": "true",
         "GOOGLE_CLIENT_IDS": "client",
         "AWS_ENDPOINT_URL": dynamodb,
@@ -66,6 +82,21 @@ def test_nobody_but_a_login_loads_what_logins_need(dynamodb: str) -> None:
     command = [sys.executable, "-c", ASK % f"{USER}.{SECRET}"]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    loaded = set(done.stdout.splitlines()[-1].split())
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said
+
+
+def test_nobody_else_loads_what_only_some_calls_need(started: dict[str, Any]) -> None:
+    loaded = set(started["loaded"])
     assert {"django", "pynamodb", "accounts"} <= loaded
-    assert not {"jwt", "cryptography"} & loaded
+    assert not OTHERS & loaded
+
+
+def test_a_start_does_all_that_the_first_request_can_find_done(started: dict[str, Any]) -> None:
+    assert started["late"] == []
+    assert started["has_client"]
+
+
+def test_what_a_start_makes_is_no_garbage(started: dict[str, Any]) -> None:
+    assert started["frozen"] > 50_000
+    assert started["collects"]
