@@ -10,7 +10,7 @@ from recordings.services import find
 
 MOST = 300  # episodes
 READS = 10_000  # recordings that are looked at for a tag
-STEP = 500
+STEP = MOST
 
 # extension: (the type by which players know it, other types by which apps declare it)
 EXTENSIONS: dict[str, tuple[str, ...]] = {
