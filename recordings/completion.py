@@ -206,7 +206,8 @@ def give_up(user_id: str, id: str, *, until: str) -> str:
 def store(user_id: str, content: bytes, declared: dict[str, Any]) -> tuple[Recording, bool]:
     """Keep bytes that came through the server, and whether the recording is new. The row is written first.
 
-    Whatever else happens to this content meanwhile, the answer is a ready recording or an error.
+    Whatever else happens to this content meanwhile, the answer is a ready recording or an error. After a 503 the
+    recording may stand as `uploading`, with or without its bytes; the same call finishes it, or S3's event does.
     """
     is_new = False
     for _ in pauses():

@@ -27,7 +27,10 @@ PROOF_DAYS = 1 / 24  # how long S3's event has to bring a proof, an object, or i
 
 
 def pauses(seconds: float = RETRY_SECONDS) -> Iterator[None]:
-    """Yield for each try at a contended write, sleeping longer and longer between them, for `seconds` in all."""
+    """Yield for each try at a contended write, sleeping longer and longer between them, for `seconds` in all.
+
+    Raises 503 `busy` then. Who gets it has changed nothing, except for a small upload: see `completion.store`.
+    """
     start, wait = time.monotonic(), 0.01
     while True:
         yield
@@ -217,10 +220,10 @@ def begin_purge(row: Recording, ledger: Ledger) -> None:
     change(row, ledger, {"status": "purging", "shelf": None, "due_at": now()}, deleted=True)
 
 
-def leave_to_sweep(finish: Callable[..., object], *args: Any) -> None:
+def leave_to_sweep(finish: Callable[..., object], *args: Any, **named: Any) -> None:
     """Do now what is decided and due; where that fails for the moment, the sweep will do it."""
     try:
-        finish(*args)
+        finish(*args, **named)
     except Problem as problem:
         log.warning("%s is left to the sweep: %s", finish.__name__, problem.code)
 
@@ -247,10 +250,12 @@ def finish_purge(user_id: str, id: str) -> None:
 
 
 def empty_trash(user_id: str, *, seconds: float = 5.0) -> None:
-    """Purge everything in the trash as it is now: some of it at once, the rest by the sweep."""
+    """Purge everything in the trash as it is now: some of it at once, the rest by the sweep. Once the order stands,
+    it will be done, whatever fails here.
+    """
     work = Work.of("trash", user_id, due_at=now())
     work.save()
-    continue_emptying(user_id, work.created_at, until=time.monotonic() + seconds)
+    leave_to_sweep(continue_emptying, user_id, work.created_at, until=time.monotonic() + seconds)
 
 
 def continue_emptying(user_id: str, before: str, *, until: float) -> bool:

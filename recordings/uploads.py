@@ -29,14 +29,19 @@ def id_of(user_id: str, sha256: str) -> str:
 def create(user_id: str, declared: dict[str, Any]) -> tuple[Recording, bool, dict[str, Any] | None]:
     """`declare`, and what the app has to send where: None when there is nothing to send."""
     row, is_new = declare(user_id, declared)
-    if awaits_proof(row) or not row.awaits_bytes:
-        return row, is_new, None
-    if not row.upload_id:
-        return row, is_new, single(row)
-    received = [] if is_new else received_parts(row)
+    received: list[int] | None = []
+    if row.awaits_bytes and row.upload_id and not is_new:
+        received = received_parts(row)
     if received is None:  # the multipart upload is gone, and no object came of it
         row, received = settle(user_id, row.id, lambda again, ledger: renew(row, again, ledger)), []
-    return row, is_new, multipart(row, received)
+    return row, is_new, what_is_missing(row, received)
+
+
+def what_is_missing(row: Recording, received: Sequence[int]) -> dict[str, Any] | None:
+    """The `upload` member, None when there is nothing to send."""
+    if awaits_proof(row) or not row.awaits_bytes:
+        return None
+    return multipart(row, received) if row.upload_id else single(row)
 
 
 def declare(user_id: str, declared: dict[str, Any], *, any_parts: bool = False) -> tuple[Recording, bool]:

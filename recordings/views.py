@@ -94,7 +94,7 @@ class RecordingViewSet(ViewSet):
         operation_id="recordings_empty_trash", parameters=[serializers.EmptyTrashQuery], responses={202: None}
     )
     def destroy_many(self, request: Request) -> Response:
-        """Empty the trash: purge everything that is in it now. It may take a while after the answer."""
+        """Empty the trash: purge everything that is in it now. It is certain, and may take a while after the answer."""
         serializers.EmptyTrashQuery.read(request.query_params.dict())
         services.empty_trash(caller_id(request))
         return Response(status=202)
@@ -205,7 +205,10 @@ class RecordingViewSet(ViewSet):
     )
     @action(detail=False, methods=["put"], url_path=r"upload/(?P<name>[\s\S]+)", parser_classes=[RawParser])
     def upload(self, request: Request, name: str) -> Response:
-        """Send a small recording (at most 4 MiB) as it is; larger ones begin with POST recordings/."""
+        """Send a small recording (at most 4 MiB) as it is; larger ones begin with POST recordings/.
+
+        After a 503 it may stand as `uploading`: send it again, or wait for S3's event, and it is `ready`.
+        """
         elsewhere = {"name": name, "content_type": request.content_type or ""}
         query = serializers.UploadQuery.read(request.query_params.dict())
         declared = query | serializers.UploadSerializer.read(elsewhere)

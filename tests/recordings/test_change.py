@@ -1,14 +1,11 @@
 """PATCH recordings/{id}/: name, tags, notes, favorite."""
 
-from itertools import count
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from recordings.models import Ledger
 from tests.client import Client
-from tests.state import before_each, calls, changes, check_books, kept, ledger, meanwhile, objects, snapshot
+from tests.state import changes, check_books, kept, ledger, meanwhile, objects, snapshot
 
 AUDIO = b"RIFF, more or less"
 
@@ -100,20 +97,3 @@ def test_purged_meanwhile_is_not_found_and_stays_gone(alice: Client) -> None:
         assert alice.patch(f"recordings/{id}/", {"name": "new"}).status == 404
     assert changes(alice.user_id) == {id: (3, True)}
     check_books(alice.user_id)
-
-
-def test_endless_contention_ends_in_503(alice: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    id = alice.record(AUDIO)["id"]
-    clock = count(step=2)
-    fast = SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _: None)
-    monkeypatch.setattr("recordings.services.time", fast)
-    with calls() as sent, before_each("TransactWriteItems", lambda: bump(alice.user_id)):
-        answer = alice.patch(f"recordings/{id}/", {"name": "new"})
-    assert sent.count("TransactWriteItems") == 3  # at 0, 2 and 4 seconds; 6 are too many
-    assert (answer.status, answer.code, answer.headers["Retry-After"]) == (503, "busy", "2")
-    assert kept(alice.user_id, id).name == "Talk.wav"
-
-
-def bump(user_id: str) -> None:
-    """Somebody else's change to this account."""
-    Ledger(user_id).update([Ledger.last_version.add(1)])

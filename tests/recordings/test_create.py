@@ -5,8 +5,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pytest_django import Settings
 
+from recordings import storage
 from recordings.dynamo import days_from_now
 from recordings.models import Recording
+from recordings.uploads import MULTIPART
 from tests.client import Client, declare, send, sha256
 from tests.state import (
     LONG_AGO,
@@ -207,3 +209,16 @@ def test_leaves_the_account_alone_once_it_is_closed(alice: Client) -> None:
     assert (answer.status, answer.code) == (401, "account_closed")
     assert "WWW-Authenticate" in answer.headers
     assert traces(alice.user_id) == []
+
+
+def test_an_upload_that_is_begun_anew_by_two_is_what_the_last_one_said(alice: Client) -> None:
+    """Its multipart upload has ended; somebody else, who is faster, declares it small enough for one PUT."""
+    id = alice.create(AUDIO, size=MULTIPART).json["recording"]["id"]
+    stored = kept(alice.user_id, id)
+    storage.abort_multipart(stored.key, stored.upload_id)
+    with meanwhile("CreateMultipartUpload", lambda: alice.create(AUDIO)):
+        answer = alice.create(AUDIO, size=MULTIPART)
+    assert (answer.json["recording"]["size"], answer.json["upload"]["kind"]) == (len(AUDIO), "single")
+    assert snapshot()["uploads"] == []
+    assert send(answer.json["upload"], AUDIO).status_code == 200
+    assert alice.post(f"recordings/{id}/complete/").json["status"] == "ready"
