@@ -94,7 +94,7 @@ class RecordingViewSet(ViewSet):
         operation_id="recordings_empty_trash", parameters=[serializers.EmptyTrashQuery], responses={202: None}
     )
     def destroy_many(self, request: Request) -> Response:
-        """Empty the trash: purge everything that is in it now. It is certain, and may take a while after the answer."""
+        """Empty the trash: purge everything that is in it now. That is certain; it may go on after the answer."""
         serializers.EmptyTrashQuery.read(request.query_params.dict())
         services.empty_trash(caller_id(request))
         return Response(status=202)
