@@ -1,5 +1,6 @@
 """The recorder page as the server gives it. tests/browser tries what it does."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,18 @@ def test_the_service_worker_is_at_the_root(nobody: Client, built: Path) -> None:
     assert "connect-src 'self'" in answer.headers["Content-Security-Policy"]
     (built / "sw.js").unlink()
     assert nobody.get("/sw.js").status == 404
+
+
+def test_every_word_is_there_in_both_languages() -> None:
+    source = Path(views.__file__).parent / "src"
+    text = (source / "words.js").read_text()
+    english, _, korean = text.partition("const KO = {")
+    korean = korean.partition("export const languages")[0]
+    known = [
+        {name: set(re.findall(r"\{\d\}", text)) for name, text in re.findall(r"[\s{](\w+): \"([^\"]*)\"", words)}
+        for words in (english, korean)
+    ]
+    used = {name for path in source.glob("*.js") for name in re.findall(r"\bt\(\"(\w+)\"", path.read_text())}
+    assert len(used) > 90
+    assert known[0] == known[1]  # the same words, with the same places for values
+    assert used <= set(known[0])
