@@ -1,10 +1,16 @@
 """PUT recordings/upload/{name}/: up to 4 MiB through the server."""
 
-import pytest
+from collections.abc import Callable
+from contextlib import suppress
 
+import pytest
+from django.core.management import call_command
+
+from recordings import verifying
 from recordings.dynamo import days_from_now, now
 from tests.client import Client, sha256
-from tests.state import changes, check_books, failing, kept, ledger, meanwhile, objects, snapshot
+from tests.recordings.test_events import tell
+from tests.state import before_each, changes, check_books, failing, kept, ledger, meanwhile, objects, row, snapshot
 
 AUDIO = bytes(range(256)) * 4
 MOST = 4 * 2**20
@@ -150,3 +156,45 @@ def test_two_at_once_are_one(alice: Client) -> None:
     assert objects() == {kept(alice.user_id, answer.json["id"]).key: AUDIO}
     assert ledger(alice.user_id).used_bytes == len(AUDIO)
     check_books(alice.user_id)
+
+
+class Death(BaseException):
+    """The process ends here: nothing in the app gets to see it."""
+
+
+def repair(key: str) -> None:
+    with suppress(SystemExit):
+        call_command("verify_storage", "--repair", verbosity=0)
+
+
+@pytest.mark.parametrize("heal", [tell, repair], ids=["S3's event", "verify_storage"])
+@pytest.mark.parametrize("purged", [True, False])
+def test_dead_right_after_the_bytes_it_heals(
+    alice: Client, monkeypatch: pytest.MonkeyPatch, purged: bool, heal: Callable[[str], object]
+) -> None:
+    """Where the recording was purged meanwhile, no row names the object that has come after it."""
+    monkeypatch.setattr(verifying, "GRACE", -60.0)  # seconds
+    id = alice.create(AUDIO).json["recording"]["id"]
+
+    def die() -> None:
+        if objects():
+            raise Death
+
+    with (
+        meanwhile("PutObject", lambda: purged and alice.delete(f"recordings/{id}/")),
+        before_each("GetItem", die),
+        before_each("TransactWriteItems", die),
+        pytest.raises(Death),
+    ):
+        alice.upload(AUDIO)
+    (key,) = objects()
+    assert (row(alice.user_id, id) is None) is purged
+    heal(key)
+    if purged:
+        assert objects() == {}
+        assert row(alice.user_id, id) is None
+    elif heal is tell:
+        assert kept(alice.user_id, id).verified_at
+    check_books(alice.user_id)
+    assert alice.upload(AUDIO).json["status"] == "ready"
+    assert objects() == {kept(alice.user_id, id).key: AUDIO}
