@@ -23,7 +23,7 @@ def ways(machine: Machine, operation: Operation, world: World) -> list[tuple[str
     return found
 
 
-@pytest.mark.parametrize("start", ["new", "ready", "trashed", "read by podcast apps", "closed just now"])
+@pytest.mark.parametrize("start", ["new", "ready", "trashed", "shared", "read by podcast apps", "closed just now"])
 def test_closing(machine: Machine, start: str) -> None:
     again = Operation("2 close", CALLS["close"])
     for what, outcome, world in ways(machine, Operation("1 close", CALLS["close"]), worlds(machine)[start]):

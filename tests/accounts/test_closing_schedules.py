@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from recordings import models, storage, sweeping, uploads
+from recordings import events, models, storage, sweeping, uploads
 from tests.client import Client, declare, sha256
 from tests.recordings.exploring import Explorer
 from tests.recordings.stepping import History, Machine, Operation, Outcome
@@ -29,8 +29,9 @@ def machine(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     logging.disable()
     with MACHINE.running():
         sign_up(MACHINE)
-        ids = (recording_id(), f"trash:{ALICE.user_id}", f"account:{ALICE.user_id}")
-        monkeypatch.setattr(sweeping, "SHARDS", sorted({models.due_shard(id) for id in ids}))
+        monkeypatch.setattr(sweeping, "SHARDS", ["0"])
+        for module in ("models", "writes", "uploads", "mending"):
+            monkeypatch.setattr(f"recordings.{module}.due_shard", lambda _: "0")
         yield MACHINE
     logging.disable(logging.NOTSET)
 
@@ -49,6 +50,19 @@ def sweep() -> tuple[int, str]:
     return 500 if outcomes["failed"] else 200, str(dict(outcomes))
 
 
+def share() -> tuple[int, str]:
+    answer = ALICE.call("POST", f"recordings/{recording_id()}/shares/", {"start": 0, "end": 1})
+    return answer.status, str(answer.code or answer.json["id"])
+
+
+def hear() -> tuple[int, str]:
+    """S3's events for all objects that are there."""
+    with storage.edge():
+        listed = storage.client().list_objects_v2(Bucket=settings.RECORDINGS_BUCKET)
+    return 200, ", ".join(events.object_created(item["Key"]) for item in listed.get("Contents", []))
+
+
+SHARED: list[str] = []  # the id of the share in the world of that name
 ACTS: dict[str, Callable[[], tuple[int, str]]] = {
     "close": lambda: call("DELETE", "accounts/me/"),
     "sweep": sweep,
@@ -58,6 +72,9 @@ ACTS: dict[str, Callable[[], tuple[int, str]]] = {
     "small upload": lambda: call("PUT", "recordings/upload/Talk.wav/", CONTENT, content_type="audio/wav"),
     "purge": lambda: call("DELETE", f"recordings/{recording_id()}/?permanent=true"),
     "empty trash": lambda: call("DELETE", "recordings/?shelf=trash"),
+    "share a part": share,
+    "revoke": lambda: call("DELETE", f"recordings/{recording_id()}/shares/{SHARED[0]}/"),
+    "event": hear,
     "make a feed": lambda: call("POST", "accounts/feeds/", {}),
     "log out": lambda: call("POST", "accounts/logout/"),
 }
@@ -90,12 +107,15 @@ def worlds(machine: Machine) -> dict[str, World]:
     uploading = machine.run(new, "given create", ACTS["create"])
     arrived = machine.run(uploading, "given bytes", put)
     ready = machine.run(arrived, "given complete", ACTS["complete"])
+    outcome, shared = machine.finish(Operation("given share", share), ready)
+    SHARED[:] = [outcome.what]
     trashed = machine.run(ready, "given trash", lambda: call("DELETE", f"recordings/{recording_id()}/"))
     return {
         "new": new,
         "arrived": arrived,
         "ready": ready,
         "trashed": trashed,
+        "shared": shared,
         "read by podcast apps": machine.run(ready, "given feed", ACTS["make a feed"]),
         "seen later": machine.run(ready, "given visit", lambda: call("GET", "accounts/me/"), day=20),
         "closed just now": crashed(machine, ready),
@@ -114,8 +134,12 @@ def crashed(machine: Machine, world: World) -> World:
     raise AssertionError
 
 
-def check_end(machine: Machine, world: World, day: int) -> None:
-    """An hour's sweep leaves nothing of a closed account, and all of another."""
+def check_end(machine: Machine, world: World, day: int, *, heard: bool) -> None:
+    """An hour's sweep leaves nothing of a closed account, and all of another. The order of a share, and what an event
+    has made of it meanwhile, have events of their own, which come before.
+    """
+    if heard:
+        world = machine.finish(Operation("last event", hear, day), world)[1]
     outcome, swept = machine.finish(Operation("last sweep", sweep, day), world)
     assert outcome.status == 200, outcome
     if is_closed(world) or is_closed(swept):
@@ -133,7 +157,8 @@ def is_closed(world: World) -> bool:
 
 @pytest.mark.parametrize("other", ACTS)
 def test_closing_beside(machine: Machine, other: str) -> None:
-    explore(machine, "close", other, starts=("ready", "closed just now"), days=(0,))
+    starts = ("ready", "closed just now") if other not in ("event", "revoke") else ("shared",)
+    explore(machine, "close", other, starts=starts, days=(0,))
 
 
 @pytest.mark.parametrize("other", [name for name in ACTS if name != "sweep"])
@@ -156,7 +181,7 @@ def explore(
 
         def look(world: World, ended: bool, day: int = day) -> None:
             if ended or crashes:
-                check_end(machine, world, day)
+                check_end(machine, world, day, heard=bool({"event", "share a part"} & {*names}))
 
         operations = [Operation(f"{number} {name}", ACTS[name], day) for number, name in enumerate(names, 1)]
         explorer = Explorer(machine, *operations, look=look)
