@@ -120,7 +120,8 @@ class Checks:
         for name, act, day in (
             ("event", hear, OVERDUE),
             ("sweep", sweep, OVERDUE),
-            ("second sweep", sweep, 2 * OVERDUE),
+            ("second sweep", sweep, 2 * OVERDUE),  # which may put an upload together,
+            ("second event", hear, 2 * OVERDUE),  # so that there is an event again
             ("last sweep", sweep, 4 * OVERDUE),
         ):
             world = self.do(world, Operation(name, act, day))
