@@ -1,8 +1,8 @@
 """verify_storage: rows against objects, change rows and ledgers, and back again. mending.py puts right what is found.
 
 Three walks, each in constant memory. What one million recordings cost, at most: the rows, a Scan of the table and
-10,000 BatchGetItem of 100 change rows, one HeadObject each (with `deep`, one GetObject instead, and every byte read);
-the bucket, 1,000 listings and 10,000 BatchGetItem; the ledgers, a Scan and a Query of the changes, and 10,000
+10,000 BatchGetItem of 100 change rows, one HeadObject each (with `deep`, one GetObject instead, and every byte read)
+and one for each part that is shared; the bucket, 1,000 listings and 10,000 BatchGetItem; the ledgers, a Scan and a Query of the changes, and 10,000
 BatchGetItem. Nothing here writes.
 
 What is merely under way is no difference: whatever looks like one is read again, strongly consistent, and counts only
@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain, islice
 from typing import NamedTuple, TypeVar
 
@@ -24,6 +25,7 @@ from recordings.dynamo import Conflict
 from recordings.events import EXCERPT, KEY
 from recordings.mending import Remedy
 from recordings.models import Change, Ledger, Recording, due_shard
+from recordings.share_checks import check_shares
 from recordings.storage import Listed, Stored
 
 T = TypeVar("T")
@@ -114,7 +116,18 @@ def check_rows(account: str, deep: bool, tick: Tick) -> Iterator[Difference]:
                 look = Look(row, booked.get((row.user_id, row.version)), ledgers.get(row.user_id), stored)
                 if faults(look):
                     yield from confirmed(row, deep)
+            yield from of_shares([row for row in rows if is_open(ledgers.get(row.user_id))])
             tick("rows", len(rows))
+
+
+def is_open(ledger: Ledger | None) -> bool:
+    return ledger is not None and not ledger.closed
+
+
+def of_shares(rows: list[Recording]) -> Iterator[Difference]:
+    for fault in check_shares(rows):
+        remedy, row = partial(Remedy, fault.remedy, fault.mend), fault.row
+        yield Difference(fault.kind, row.user_id, row.id, fault.key, fault.detail, mend=remedy)
 
 
 def versions(rows: list[Recording]) -> set[tuple[str, int]]:

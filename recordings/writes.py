@@ -96,6 +96,15 @@ def conclude_excerpt(share: Share, row: Recording, status: str) -> None:
     commit(write)
 
 
+def recut(share: Share, row: Recording) -> None:
+    """Let a `ready` excerpt be cut once more. Raises Conflict where it is not ready any more, or is gone."""
+    write = transaction()
+    actions: list[Action] = [Share.status.set("preparing"), Share.tries.remove()]
+    write.update(share, actions, condition=Share.status == "ready")
+    write.save(Excerpt.of(share.share_id, row, due_at=days_from_now(CUT_DAYS)))
+    commit(write)
+
+
 def claim_excerpt(share: Share, tries: int) -> bool:
     """Count the tries at cutting it. False where anything about that is not as it was read."""
     as_read: Any = Share.status == "preparing"
