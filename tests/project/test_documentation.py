@@ -84,3 +84,13 @@ def test_every_link_in_docs_leads_somewhere() -> None:
                 titles = re.findall(r"^#+ (.+)$", there.read_text(), re.MULTILINE)
                 anchors = [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
                 assert anchor in anchors, f"{page.name}: {target}"
+
+
+def test_everything_that_verify_storage_finds_is_explained() -> None:
+    kinds = re.compile(r'"((?:dangling|foreign|leftover|missing|no|orphan|stale|wrong)_[a-z]+)"')
+    found = set()
+    for name in ("verifying", "share_checks"):
+        found |= set(kinds.findall((ROOT / f"recordings/{name}.py").read_text()))
+    rows = re.findall(r"^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \|", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
+    assert found == {name for row in rows for name in re.findall(r"`([a-z_]+)`", row)}
+    assert len(found) > 10
