@@ -2,8 +2,8 @@
 
 Three walks, each in constant memory. What one million recordings cost, at most: the rows, a Scan of the table and
 10,000 BatchGetItem of 100 change rows, one HeadObject each (with `deep`, one GetObject instead, and every byte read)
-and one for each part that is shared; the bucket, 1,000 listings and 10,000 BatchGetItem; the ledgers, a Scan and a Query of the changes, and 10,000
-BatchGetItem. Nothing here writes.
+and one for each part that is shared; the bucket, 1,000 listings and 10,000 BatchGetItem; the ledgers, a Scan and a
+Query of the changes, and 10,000 BatchGetItem. Nothing here writes.
 
 What is merely under way is no difference: whatever looks like one is read again, strongly consistent, and counts only
 if it is the same on both sides of that look. Accounts that are being closed are left to the sweep.
