@@ -8,7 +8,6 @@ from django.http import QueryDict
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.authentication import get_authorization_header
 from rest_framework.decorators import action
-from rest_framework.parsers import FormParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
@@ -17,6 +16,7 @@ from accounts import export, feeds, identities, login, providers, serializers, s
 from accounts.models import Session
 from recorder_project.documented import extend_schema
 from recorder_project.links import origin
+from recorder_project.parsers import FormParser
 from recorder_project.problems import Problem, invalid, not_found
 
 

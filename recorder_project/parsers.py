@@ -3,10 +3,12 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
+from io import BytesIO
 from typing import IO, Any
 
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
+from rest_framework.parsers import FormParser as DRFFormParser
 from rest_framework.parsers import JSONParser as DRFJSONParser
 from rest_framework.utils.json import strict_constant
 
@@ -21,9 +23,7 @@ class JSONParser(DRFJSONParser):
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        data = stream.read(MAX_JSON_BYTES + 1)
-        if len(data) > MAX_JSON_BYTES:
-            raise Problem(413, "too_large", f"JSON bodies are at most {MAX_JSON_BYTES} bytes long.")
+        data = read(stream)
         try:
             parsed: dict[str, Any] = json.loads(data.decode(), parse_constant=strict_constant, object_pairs_hook=once)
         except RecursionError:
@@ -31,6 +31,23 @@ class JSONParser(DRFJSONParser):
         except ValueError as error:
             raise ParseError(f"JSON parse error - {error}") from None
         return parsed
+
+
+class FormParser(DRFFormParser):
+    """A form within the same bound."""
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        return super().parse(BytesIO(read(stream)), media_type, parser_context)
+
+
+def read(stream: IO[Any]) -> bytes:
+    """The body. Raises 413 where it is longer than any that a parser takes."""
+    data: bytes = stream.read(MAX_JSON_BYTES + 1)
+    if len(data) > MAX_JSON_BYTES:
+        raise Problem(413, "too_large", f"Bodies are at most {MAX_JSON_BYTES} bytes long here.")
+    return data
 
 
 def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

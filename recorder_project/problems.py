@@ -6,6 +6,7 @@ the same form, and `ProblemMiddleware` what Django itself answers (an unknown pa
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
@@ -21,6 +22,7 @@ from recorder_project.logs import current
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+MOST_ERRORS = 100  # that one problem names
 TITLES = {
     400: "Bad request",
     401: "Not signed in",
@@ -92,7 +94,7 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response | 
         return None
     errors = getattr(exc, "errors", None)
     if isinstance(exc, exceptions.ValidationError):
-        code, errors = "invalid", list(_flatten(exc.get_full_details()))
+        code, errors = "invalid", list(islice(_flatten(exc.get_full_details()), MOST_ERRORS))
         detail = "; ".join(f"{error['pointer'] or 'body'}: {error['detail']}" for error in errors)
     else:
         code = getattr(exc, "code", None) or str(exc.get_codes())
@@ -126,8 +128,10 @@ def _flatten(details: Any, pointer: str = "") -> Iterator[dict[str, str]]:
 
 
 def step(name: str) -> str:
-    """One step of a JSON pointer. A name that no UTF-8 can say, a lone surrogate in it, gets question marks."""
-    return "/" + name.replace("~", "~0").replace("/", "~1").encode(errors="replace").decode()
+    """One step of a JSON pointer. A name that no UTF-8 can say, a lone surrogate in it, gets question marks; one that
+    is longer than any of ours is cut.
+    """
+    return "/" + name[:255].replace("~", "~0").replace("/", "~1").encode(errors="replace").decode()
 
 
 def response(status_code: int, code: str, detail: str, headers: dict[str, str] | None = None) -> JsonResponse:

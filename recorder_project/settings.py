@@ -169,6 +169,8 @@ TEMPLATES = [
     }
 ]
 APPEND_SLASH = False
+# No form here takes a file; the handler that is left out writes large ones to the disk, whoever sends them.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"

@@ -107,7 +107,7 @@ class Dynamo(Connection):
 
     def _before_send(self, request: Any, **more: Any) -> None:
         begin_in_time()
-        super()._before_send(request, **more)  # type: ignore[no-untyped-call]
+        super()._before_send(request, **more)
 
     def dispatch(self, operation_name: str, operation_kwargs: dict[str, Any]) -> dict[str, Any]:
         called(operation_name)

@@ -3,12 +3,12 @@
 from typing import Any
 
 from recordings import presigning
+from recordings.answers import ESCAPED, MOST_BYTES, weight
 from recordings.models import Change, Recording
 from recordings.serializers import detail
 
 PAGE = 200
-MOST_BYTES = 5_000_000  # Lambda answers with 6 MB at most
-ESCAPED = 14  # bytes that a character may need: two surrogates, escaped in JSON within JSON
+URL = 4000  # bytes of a presigned one, without the name in it
 
 
 def export_page(user_id: str, after: int) -> tuple[list[dict[str, Any]], int | None]:
@@ -32,9 +32,9 @@ def export_page(user_id: str, after: int) -> tuple[list[dict[str, Any]], int | N
 
 
 def _weight(row: Recording) -> int:
-    """The bytes that a recording may take at most: its texts, its name twice in a URL, and the rest."""
-    texts = [row.notes, row.name, *row.tags, *(marker["label"] for marker in row.markers)]
-    return ESCAPED * sum(map(len, texts)) + 24 * len(row.name) + 50 * len(row.markers) + 6000
+    """The bytes that a recording may take here at most, its markers and its name in a URL included."""
+    labels = ESCAPED * sum(len(marker["label"]) for marker in row.markers)
+    return weight(row) + labels + 50 * len(row.markers) + 24 * len(row.name) + URL
 
 
 def _url(row: Recording) -> str | None:

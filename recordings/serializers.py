@@ -9,8 +9,9 @@ from typing import Any
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_field
 from rest_framework import serializers
 
+from recorder_project.problems import MOST_ERRORS
 from recordings.dynamo import stamp
-from recordings.fields import Flag, Form, Number, Text, Whole, one_line
+from recordings.fields import Flag, Form, Number, Several, Text, Whole, one_line
 from recordings.models import Recording
 from recordings.segments import unpack
 
@@ -32,9 +33,8 @@ class StrictSerializer(serializers.Serializer[dict[str, Any]]):
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, Mapping) and (unknown := [name for name in data if name not in self.fields]):
-            raise serializers.ValidationError(
-                {name: [serializers.ErrorDetail("There is no such field.", "unknown_field")] for name in unknown}
-            )
+            error = serializers.ErrorDetail("There is no such field.", "unknown_field")
+            raise serializers.ValidationError({name: [error] for name in unknown[:MOST_ERRORS]})
         return super().to_internal_value(data)
 
     @classmethod
@@ -82,7 +82,7 @@ class Moment(serializers.DateTimeField):
             self.fail("overflow")
 
 
-class Tags(serializers.ListField):
+class Tags(Several):
     """Kept in order, without repeats."""
 
     child = text(max_length=50)
@@ -142,7 +142,7 @@ class EditSerializer(StrictSerializer):
     tags = tags()
     notes = notes()
     favorite = Flag(required=False)
-    markers = serializers.ListField(child=MarkerSerializer(), max_length=200, required=False)
+    markers = Several(child=MarkerSerializer(), max_length=200, required=False)
 
     def validate_markers(self, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return sorted((dict(marker) for marker in value), key=lambda marker: marker["at"])
@@ -190,7 +190,7 @@ class ChangesQuery(StrictSerializer):
 
 
 class CheckSerializer(StrictSerializer):
-    sha256 = serializers.ListField(child=sha256(), min_length=1, max_length=500)
+    sha256 = Several(child=sha256(), min_length=1, max_length=500)
 
 
 class RecordingSerializer(serializers.Serializer[Recording]):
@@ -259,7 +259,7 @@ class PartSerializer(StrictSerializer):
 
 
 class PartsSerializer(StrictSerializer):
-    parts = serializers.ListField(child=PartSerializer(), min_length=1, max_length=100)
+    parts = Several(child=PartSerializer(), min_length=1, max_length=100)
 
     def validate_parts(self, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if len({part["number"] for part in value}) < len(value):

@@ -13,6 +13,7 @@ from django.conf import settings
 from recorder_project.paging import dump_cursor, load_cursor
 from recorder_project.problems import Problem, not_found
 from recordings import presigning, storage
+from recordings.answers import MOST_BYTES, weight
 from recordings.dynamo import Conflict, days_from_now, now
 from recordings.models import Ledger, Recording, Work
 from recordings.writes import change, erase_rows, remove
@@ -114,12 +115,14 @@ def page(user_id: str, filters: Filters, *, limit: int, cursor: str) -> tuple[li
     """One page of a shelf, newest first, and the cursor of the next.
 
     With a tag or a search it reads on until the page is full or the shelf is done, at most SEARCH_READS recordings a
-    request: a page can then be short, even empty, while its cursor says that there is more.
+    request: a page can then be short, even empty, while its cursor says that there is more. It is short too where
+    more would not fit into an answer.
     """
     binding = (user_id, filters.shelf, filters.tag, filters.search, filters.start or "", filters.end or "")
     after = load_cursor(cursor, *binding) if cursor else None
     selective = bool(filters.tag or filters.search)
     found: list[Recording] = []
+    room = MOST_BYTES
     for _ in range(0, SEARCH_READS, 200):
         size = 200 if selective else limit + 1
         rows = Recording.on_shelf(
@@ -127,7 +130,8 @@ def page(user_id: str, filters: Filters, *, limit: int, cursor: str) -> tuple[li
         )
         for row in rows:
             if filters.match(row):
-                if len(found) == limit:
+                room -= weight(row)
+                if len(found) == limit or room < 0:
                     return found, dump_cursor(after, *binding)
                 found.append(row)
             after = row.position

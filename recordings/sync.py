@@ -5,6 +5,7 @@ from typing import Any
 
 from recorder_project.paging import dump_cursor, load_cursor
 from recorder_project.problems import Problem
+from recordings.answers import MOST_BYTES, REST, weight
 from recordings.models import Change, Recording
 from recordings.uploads import id_of
 
@@ -26,8 +27,13 @@ def changes(user_id: str, cursor: str, *, limit: int) -> tuple[list[Recording | 
     more, rows = len(rows) > limit, rows[:limit]
     living = Recording.batch(user_id, [row.recording_id for row in rows if not row.deleted])
     found: list[Recording | str] = []
+    room = MOST_BYTES
     for row in rows:
         recording = None if row.deleted else living.get(row.recording_id)
+        room -= weight(recording) if recording else REST
+        if room < 0:
+            more, rows = True, rows[: len(found)]
+            break
         found.append(recording if recording and recording.status != "purging" else row.recording_id)
     # Until the last page the client is only as far as it was when it began: that moment decides what may be forgotten.
     seen = since if more else now

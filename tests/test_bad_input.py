@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from recorder_project.parsers import MAX_JSON_BYTES
+from recorder_project.problems import MOST_ERRORS
 from recordings.dynamo import days_from_now
 from tests.client import Answer, Client, declare, sha256
 from tests.project.wsgi import call
@@ -443,3 +444,38 @@ def test_shares(alice: Client, subtests: pytest.Subtests) -> None:
         with subtests.test(wanted=repr(wanted)[:80]):
             refused(alice.post(f"recordings/{id}/shares/", wanted), pointer)
     assert snapshot() == before
+
+
+SHORT = 64 * 1024  # bytes of an answer that says no
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "field", "item"),
+    [
+        ("POST", "recordings/", "tags", 0),
+        ("POST", "recordings/check/", "sha256", 0),
+        ("POST", "recordings/0/parts/", "parts", {}),
+        ("PATCH", "recordings/0/", "markers", {}),
+    ],
+)
+def test_long_lists_are_refused_unread(unchanged: Client, method: str, path: str, field: str, item: Any) -> None:
+    """Not by saying of each of 80,000 items what is wrong with it."""
+    body = json.dumps(declare(AUDIO) | {field: [item] * 80_000} if path == "recordings/" else {field: [item] * 80_000})
+    answer = unchanged.call(method, path, body.replace(" ", "").encode())
+    refused(answer, f"/{field}")
+    assert [error["code"] for error in answer.json["errors"]] == ["max_length"]
+
+
+def test_no_answer_to_nonsense_is_long(unchanged: Client) -> None:
+    """Lambda takes no answer above 6 MB, and nobody reads 25,000 errors."""
+    for fields in (
+        {f"{number:x}": 0 for number in range(20_000)},
+        {"/" * 200_000: 0},
+        declare(AUDIO) | {"tags": [0] * 20, "\x00" * 30_000: 1},
+        {"sha256": [0] * 500},
+    ):
+        path = "recordings/check/" if "sha256" in fields and len(fields) == 1 else "recordings/"
+        answer = unchanged.post(path, json.dumps(fields).replace(" ", "").encode())
+        assert answer.status == 400
+        assert 0 < len(answer.pointers) <= MOST_ERRORS
+        assert len(answer.content) < SHORT
