@@ -3,12 +3,13 @@
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests import processes
 
 ENGINE = os.environ.get("ENGINE", "buildah")
 IMAGE = os.environ.get("IMAGE", "recorder")
@@ -34,24 +35,9 @@ def command(name: str, arguments: list[str], environ: dict[str, str]) -> list[st
 def running(arguments: list[str], environ: dict[str, str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """A container, until the block ends. What it says goes to `log`."""
     name = f"recorder-test-{uuid.uuid4().hex[:8]}"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command(name, arguments, environ),
-            env=ENVIRON,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
     try:
-        yield process
+        with processes.running(command(name, arguments, environ), ENVIRON, log) as process:
+            yield process
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
         with contextlib.suppress(subprocess.CalledProcessError):
             engine("rm", *(["--force"] if ENGINE != "buildah" else []), name)

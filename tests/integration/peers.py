@@ -29,6 +29,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests import processes
+
 PEERS = Path(__file__).resolve().parents[2] / ".local" / "peers"
 PACKAGE = "amplify-dynamodb-simulator@2.9.30"  # carries DynamoDB Local 2
 PACKAGE_SHA512 = "xTeeRLvzEfqyd5lh3bH4c0kHvSHHmmhD5ZDsHFKAQ5g2Zl6JqlFdutaQhCLHzxEp6Ry1o7TB6niIoXuQAnSewQ=="
@@ -61,8 +63,8 @@ def running(dynamodb_url: str, s3_url: str) -> Iterator[None]:
     ):
         logs = [Path(scratch) / "dynamodb.log", Path(scratch) / "s3.log"]
         commands = [_dynamodb(dynamodb.port, scratch), _s3()]
-        environs = [{}, _s3_environ(s3.netloc, scratch)]
-        peers = [stack.enter_context(_process(*each)) for each in zip(commands, environs, logs, strict=True)]
+        environs = [{"PATH": os.environ["PATH"], **more} for more in ({}, _s3_environ(s3.netloc, scratch))]
+        peers = [stack.enter_context(processes.running(*each)) for each in zip(commands, environs, logs, strict=True)]
         _wait(peers[0], dynamodb.netloc, "/", logs[0])
         _wait(peers[1], s3.netloc, "/_localstack/health", logs[1])
         _wait(peers[1], s3.netloc, "/", logs[1])  # the first call to S3 loads it, which takes longer than an SDK waits
@@ -142,30 +144,6 @@ def _run(command: list[str], cwd: str | None = None) -> None:
         subprocess.run(command, check=True, cwd=cwd, stdin=subprocess.DEVNULL, stdout=2)  # stdout is for the exports
     except subprocess.CalledProcessError as error:
         raise PeerError(f"{' '.join(command)} failed with {error.returncode}.") from error
-
-
-@contextmanager
-def _process(command: list[str], environ: dict[str, str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """`command`, in a session of its own, so that Ctrl-C reaches the tests first; it ends with the block."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=log.parent,  # DynamoDB Local leaves a file where it runs
-            env={"PATH": os.environ["PATH"], **environ},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _wait(peer: "subprocess.Popen[bytes]", netloc: str, path: str, log: Path) -> None:
