@@ -22,7 +22,7 @@ def main(rounds: int, sizes: list[int]) -> None:
     figures: Figures = {}
     for name in accounts[0].reads():
         figures |= read(name, accounts, floor, rounds)
-    for name, prepare in accounts[0].calls().items():
+    for name, prepare in accounts[-1].calls().items():
         figures[name] = write(prepare, floor, rounds)
     print(json.dumps({"figures": figures, "key": accounts[0].key}))
 
