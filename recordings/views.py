@@ -44,7 +44,12 @@ def one(row: Recording, status: int = 200) -> Response:
 
 
 def conditional(request: Request, content: dict[str, Any], tag: str) -> Response:
-    """The content, or 304 where `If-None-Match` says that the client has it."""
+    """The content, or 304 where `If-None-Match` says that the client has it.
+
+    The browsable API's page is something else than the JSON that its browser may have got before, and has no ETag.
+    """
+    if request.accepted_renderer.format == "api":
+        return Response(content)
     known = parse_etags(request.headers.get("If-None-Match", ""))
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if "*" in known or tag in [each.removeprefix("W/") for each in known]:

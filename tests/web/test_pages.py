@@ -156,6 +156,16 @@ def test_a_problem_is_a_page_for_a_browser(guest: Browser) -> None:
     assert (page.status, page.headers["Content-Type"]) == (400, "text/html; charset=utf-8")
 
 
+@pytest.mark.parametrize("path", ["recordings/", "recordings/{id}/"])
+def test_the_page_is_not_the_json_that_the_browser_has(guest: Browser, path: str) -> None:
+    path = f"/api/v1/{path.format(id=Client(guest.key).upload(b'one').json['id'])}"
+    tag = guest.get(path, accept="application/json").headers["ETag"]
+    assert guest.get(path, accept="application/json", if_none_match=tag).status == 304
+    page = guest.get(path, accept=HTML, if_none_match=tag)
+    assert (page.status, page.headers.get("ETag")) == (200, None)
+    assert page.headers["Cache-Control"] == "private, no-store"
+
+
 @pytest.mark.parametrize("accept", ["*/*", "application/json"])
 def test_programs_get_json(guest: Browser, accept: str) -> None:
     answer = guest.get("/api/v1/recordings/", accept=accept)
