@@ -1,5 +1,7 @@
 """DELETE accounts/me/: closed at once, and what it held is gone soon."""
 
+from typing import Any
+
 import boto3
 import pytest
 from django.conf import settings
@@ -119,7 +121,7 @@ def test_uploads_that_were_under_way_leave_nothing(alice: Client, operation: str
     row = kept(alice.user_id, parts["id"])
     client = boto3.client("s3", region_name=settings.AWS_REGION)
     where = {"Bucket": settings.RECORDINGS_BUCKET, "Key": row.key, "UploadId": row.upload_id}
-    part = {"PartNumber": 1, "ETag": client.upload_part(**where, PartNumber=1, Body=b"in parts")["ETag"]}
+    part: Any = {"PartNumber": 1, "ETag": client.upload_part(**where, PartNumber=1, Body=b"in parts")["ETag"]}
 
     def arrive() -> None:
         send(whole, AUDIO)

@@ -23,7 +23,10 @@ def ways(machine: Machine, operation: Operation, world: World) -> list[tuple[str
     return found
 
 
-@pytest.mark.parametrize("start", ["new", "ready", "trashed", "shared", "read by podcast apps", "closed just now"])
+STARTS = ["new", "ready", "trashed", "shared", "in parts", "read by podcast apps", "closed just now"]
+
+
+@pytest.mark.parametrize("start", STARTS)
 def test_closing(machine: Machine, start: str) -> None:
     again = Operation("2 close", CALLS["close"])
     for what, outcome, world in ways(machine, Operation("1 close", CALLS["close"]), worlds(machine)[start]):
@@ -33,7 +36,7 @@ def test_closing(machine: Machine, start: str) -> None:
         for last in (world, closed) if retried.status == 401 else (closed,):
             swept = machine.finish(Operation("sweep", sweep), last)[1]
             left = [row for name in swept.tables for row in swept.rows(name) if ALICE.user_id in str(row)]
-            assert (left, list(swept.versions)) == ([], []), what
+            assert (left, list(swept.versions), swept.uploads) == ([], [], ()), what
 
 
 def test_signing_up(machine: Machine) -> None:

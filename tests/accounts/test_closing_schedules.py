@@ -15,10 +15,11 @@ from django.conf import settings
 from recordings import events, models, storage, sweeping, uploads
 from tests.client import Client, declare, sha256
 from tests.recordings.exploring import Explorer
+from tests.recordings.scenes import Ticket, cut, make_parts_small, put_part
 from tests.recordings.stepping import History, Machine, Operation, Outcome
 from tests.recordings.worlds import World, checksum
 
-CONTENT = b"what was said"
+CONTENT, LARGE = b"what was said", b"what was said at length, and is sent in parts"
 EXPIRED = 31  # days after which a guest who was not seen again goes
 MACHINE = Machine()  # its memory serves all tests of a process
 ALICE = Client()  # signed up by the fixture, with the same key in every test
@@ -27,6 +28,7 @@ ALICE = Client()  # signed up by the fixture, with the same key in every test
 @pytest.fixture(autouse=True)
 def machine(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     logging.disable()
+    make_parts_small(monkeypatch)
     with MACHINE.running():
         sign_up(MACHINE)
         monkeypatch.setattr(sweeping, "SHARDS", ["0"])
@@ -36,8 +38,8 @@ def machine(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     logging.disable(logging.NOTSET)
 
 
-def recording_id() -> str:
-    return uploads.id_of(ALICE.user_id, sha256(CONTENT))
+def recording_id(content: bytes = CONTENT) -> str:
+    return uploads.id_of(ALICE.user_id, sha256(content))
 
 
 def call(method: str, path: str, body: Any = None, **headers: str) -> tuple[int, str]:
@@ -69,6 +71,8 @@ ACTS: dict[str, Callable[[], tuple[int, str]]] = {
     "rename": lambda: call("PATCH", "accounts/me/", {"name": "Alice"}),
     "create": lambda: call("POST", "recordings/", declare(CONTENT)),
     "complete": lambda: call("POST", f"recordings/{recording_id()}/complete/"),
+    "create in parts": lambda: call("POST", "recordings/", declare(LARGE)),
+    "complete in parts": lambda: call("POST", f"recordings/{recording_id(LARGE)}/complete/"),
     "small upload": lambda: call("PUT", "recordings/upload/Talk.wav/", CONTENT, content_type="audio/wav"),
     "purge": lambda: call("DELETE", f"recordings/{recording_id()}/?permanent=true"),
     "empty trash": lambda: call("DELETE", "recordings/?shelf=trash"),
@@ -102,6 +106,13 @@ def put() -> None:
     )
 
 
+def put_parts() -> None:
+    row = models.Recording.find(recording_id(LARGE), ALICE.user_id)
+    assert row
+    for number, piece in enumerate(cut(LARGE), 1):
+        put_part(Ticket(row.key, str(row.upload_id)), number, piece)
+
+
 def worlds(machine: Machine) -> dict[str, World]:
     new = sign_up(machine)
     uploading = machine.run(new, "given create", ACTS["create"])
@@ -109,6 +120,7 @@ def worlds(machine: Machine) -> dict[str, World]:
     ready = machine.run(arrived, "given complete", ACTS["complete"])
     outcome, shared = machine.finish(Operation("given share", share), ready)
     SHARED[:] = [outcome.what]
+    in_parts = machine.run(new, "given create in parts", ACTS["create in parts"])
     trashed = machine.run(ready, "given trash", lambda: call("DELETE", f"recordings/{recording_id()}/"))
     return {
         "new": new,
@@ -116,6 +128,7 @@ def worlds(machine: Machine) -> dict[str, World]:
         "ready": ready,
         "trashed": trashed,
         "shared": shared,
+        "in parts": machine.run(in_parts, "given parts", put_parts),
         "read by podcast apps": machine.run(ready, "given feed", ACTS["make a feed"]),
         "seen later": machine.run(ready, "given visit", lambda: call("GET", "accounts/me/"), day=20),
         "closed just now": crashed(machine, ready),
@@ -134,9 +147,10 @@ def crashed(machine: Machine, world: World) -> World:
     raise AssertionError
 
 
-def check_end(machine: Machine, world: World, day: int, *, heard: bool) -> None:
+def check_end(machine: Machine, world: World, day: int, *, heard: bool, ended: bool) -> None:
     """An hour's sweep leaves nothing of a closed account, and all of another. The order of a share, and what an event
-    has made of it meanwhile, have events of their own, which come before.
+    has made of it meanwhile, have events of their own, which come before. A multipart upload whose creator has died
+    (not `ended`) may be left to the bucket's lifecycle.
     """
     if heard:
         world = machine.finish(Operation("last event", hear, day), world)[1]
@@ -145,6 +159,7 @@ def check_end(machine: Machine, world: World, day: int, *, heard: bool) -> None:
     if is_closed(world) or is_closed(swept):
         left = [row for name in swept.tables for row in swept.rows(name) if ALICE.user_id in str(row)]
         assert (left, list(swept.versions)) == ([], []), "a closed account left something"
+        assert not (ended and swept.uploads), "a closed account left a multipart upload"
     else:
         work = [row["id"] for row in swept.rows(settings.RECORDINGS_TABLE)]
         assert f"account:{ALICE.user_id}" in work, "an abandoned guest would stay for ever"
@@ -157,7 +172,8 @@ def is_closed(world: World) -> bool:
 
 @pytest.mark.parametrize("other", ACTS)
 def test_closing_beside(machine: Machine, other: str) -> None:
-    starts = ("ready", "closed just now") if other not in ("event", "revoke") else ("shared",)
+    elsewhere = {"event": "shared", "revoke": "shared", "create in parts": "new", "complete in parts": "in parts"}
+    starts = (elsewhere[other],) if other in elsewhere else ("ready", "closed just now")
     explore(machine, "close", other, starts=starts, days=(0,))
 
 
@@ -181,7 +197,7 @@ def explore(
 
         def look(world: World, ended: bool, day: int = day) -> None:
             if ended or crashes:
-                check_end(machine, world, day, heard=bool({"event", "share a part"} & {*names}))
+                check_end(machine, world, day, heard=bool({"event", "share a part"} & {*names}), ended=ended)
 
         operations = [Operation(f"{number} {name}", ACTS[name], day) for number, name in enumerate(names, 1)]
         explorer = Explorer(machine, *operations, look=look)

@@ -69,6 +69,13 @@ def ticket_in(world: World) -> Ticket | None:
     return None
 
 
+def make_parts_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("recordings.uploads", "recordings.completion", "recordings.uppy"):
+        for name, size in (("MULTIPART", LONG), ("PART", PART), ("LEAST_PART", PART)):
+            monkeypatch.setattr(f"{module}.{name}", size, raising=False)
+    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", PART)
+
+
 @contextmanager
 def playing(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The app as the scenes need it: who calls is known, parts are small, and there is one shard to sweep."""
@@ -78,10 +85,7 @@ def playing(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     monkeypatch.setattr(sweeping, "SHARDS", ["0"])
     for module in ("models", "writes", "uploads"):
         monkeypatch.setattr(f"recordings.{module}.due_shard", lambda _: "0")
-    for module in ("recordings.uploads", "recordings.completion", "recordings.uppy"):
-        for name, size in (("MULTIPART", LONG), ("PART", PART), ("LEAST_PART", PART)):
-            monkeypatch.setattr(f"{module}.{name}", size, raising=False)
-    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", PART)
+    make_parts_small(monkeypatch)
     logging.disable()
     with machine.running():
         yield
