@@ -1,9 +1,13 @@
 """An account with many recordings, written past the API: a benchmark of reading needs no real uploads."""
 
+import datetime
 import hashlib
 
+from recordings.dynamo import stamp
 from recordings.models import Change, Ledger, Recording
 from recordings.uploads import id_of
+
+BEGIN = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 
 def content_hash(number: int) -> str:
@@ -11,7 +15,7 @@ def content_hash(number: int) -> str:
 
 
 def fill(user_id: str, start: int, end: int) -> None:
-    """Recordings number `start` to `end` (excluded) of an account that has those before them already."""
+    """Recordings number `start` to `end` (excluded). Its ledger counts those before them as well."""
     for first in range(start, end, 1000):  # a batch keeps in memory what it is to write
         with Recording.batch_write() as rows, Change.batch_write() as changes:
             for number in range(first, min(first + 1000, end)):
@@ -26,7 +30,7 @@ def fill(user_id: str, start: int, end: int) -> None:
 def recording(user_id: str, number: int) -> Recording:
     """One that is proven and heard."""
     sha256 = content_hash(number)
-    moment = f"2026-01-01T{number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}.{number % 1000:03}Z"
+    moment = stamp(BEGIN + datetime.timedelta(seconds=number))
     row = Recording(id_of(user_id, sha256), user_id, sha256=sha256, recorded_at=moment, created_at=moment)
     row.name, row.size, row.content_type, row.updated_at = f"Lecture {number}", 1000, "audio/mp4", moment
     row.status, row.verified_at, row.version = "ready", moment, number + 1
