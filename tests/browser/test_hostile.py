@@ -1,7 +1,9 @@
 """A real browser against hostile words, hostile files and hostile sites: nothing of them runs, nothing gets out."""
 
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import quote
 
@@ -158,21 +160,46 @@ def test_markup_that_got_in_would_not_run(server: Server, page: Page, path: str)
 # Other sites.
 
 
-def elsewhere(page: Page, content: str) -> None:
-    """A page of another origin, opened in the same browser. Its port alone differs, so that SameSite is no help."""
-    page.context.route("http://127.0.0.1:9/**", lambda route: route.fulfill(body=content, content_type="text/html"))
-    page.goto("http://127.0.0.1:9/evil")
+Evil = Callable[[Page, str], None]
+
+
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[Evil]:
+    """Shows a page of another origin in the same browser. Its port alone differs, so that SameSite is no help; and it
+    is on loopback as Recorder is, so that the browser's own bar between networks is none either.
+    """
+    content = [""]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(content[0].encode())
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as evil:
+        threading.Thread(target=evil.serve_forever, daemon=True).start()
+
+        def show(page: Page, html: str) -> None:
+            content[0] = html
+            page.goto(f"http://127.0.0.1:{evil.server_port}/evil")
+
+        yield show
+        evil.shutdown()
 
 
 @pytest.mark.parametrize("path", ["/", "/login/", "/api/v1/docs/", "/api/v1/recordings/", "/nothing/"])
-def test_no_page_is_shown_in_a_frame(server: Server, page: Page, path: str) -> None:
+def test_no_page_is_shown_in_a_frame(server: Server, page: Page, elsewhere: Evil, path: str) -> None:
     elsewhere(page, f"<iframe src='{server.url}{path}'></iframe>")
     page.wait_for_timeout(500)
     (frame,) = page.frames[1:]
     assert frame.url.startswith("chrome-error:")
 
 
-def test_another_site_reads_and_changes_nothing(server: Server, page: Page) -> None:
+def test_another_site_reads_and_changes_nothing(server: Server, page: Page, elsewhere: Evil) -> None:
     upload(server, page, "mine.m4a", SPEECH)
     csrf = next(cookie["value"] for cookie in page.context.cookies() if cookie["name"] == "csrftoken")
     elsewhere(page, "<title>evil</title>")
