@@ -11,7 +11,7 @@ READY := .venv/ready
 PAGE := web/static/web/app/main.js
 
 .DEFAULT_GOAL := help
-.PHONY: help run web test lint format types imports schema schema-update integration browser walk soak bench image image-test local-lambda deploy clean
+.PHONY: help run web test lint format types imports audit schema schema-update integration browser walk soak bench image image-test local-lambda deploy clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ types: $(READY) ## Check types
 
 imports: $(READY) ## Check that imports run one way
 	.venv/bin/lint-imports
+
+audit: $(READY) ## Ask whether what is pinned has known faults; needs the network, and npm
+	$(PY) -m tests.audit
 
 schema: $(READY) ## Check that docs/openapi.yaml is what the code says
 	@mkdir -p .local
