@@ -11,7 +11,7 @@ READY := .venv/ready
 PAGE := web/static/web/app/main.js
 
 .DEFAULT_GOAL := help
-.PHONY: help run web test lint format types imports audit schema schema-update integration browser walk soak bench image image-test local-lambda deploy clean
+.PHONY: help run web test lint format types imports audit schema schema-update integration load browser walk soak bench image image-test local-lambda deploy clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,7 +51,10 @@ schema-update: $(READY) ## Write docs/openapi.yaml
 	LOCAL=true $(PY) manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
 integration: $(READY) ## Run the tests on DynamoDB Local and a strict S3; needs Java 17 and npm
-	$(PY) -m pytest -p tests.integration.environment -m "not soak" tests/integration
+	$(PY) -m pytest -p tests.integration.environment -m "not soak and not load" tests/integration
+
+load: $(READY) ## Use Recorder for three minutes, on the same peers, while they fail now and then
+	$(PY) -m pytest -p tests.integration.environment -m load -s tests/integration
 
 browser: $(READY) $(PAGE) ## Run the tests in a real browser, on the same peers; needs Chromium as well
 	$(PY) -m pytest -m browser tests/browser
