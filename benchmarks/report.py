@@ -37,11 +37,12 @@ def report(figures: Figures, *, publish: bool) -> None:
 
 def compare(figures: Figures, last: Figures) -> None:
     """To the terminal: what it costs, how far above the floor, how far it was the last time, and what is too much."""
-    print(f"{'':32}{'ms':>10}{'floor':>10}{'cpu ratio':>10}{'goal':>8}{'last':>8}")
+    print(f"{'':32}{'p50 ms':>10}{'floor':>10}{'ratio':>10}{'goal':>8}{'last':>8}")
     for name, row in figures.items():
         value = decisive(row)
         before = f"{decisive(last[name]):>8.2f}" if name in last else " " * 8
-        cells = f"{row.get('p50 ms', 0):>10.2f}{row.get('floor p50 ms', 0):>10.2f}{value:>10.2f}{row['goal']:>8.2f}"
+        clock = "".join(f"{row[each]:>10.2f}" if each in row else " " * 10 for each in ("p50 ms", "floor p50 ms"))
+        cells = f"{clock}{value:>10.2f}{row['goal']:>8.2f}"
         print(f"{name:32}{cells}{before}{'  missed' if value > row['goal'] else ''}")
 
 
