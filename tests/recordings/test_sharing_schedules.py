@@ -184,7 +184,11 @@ class Sharing:
         assert (self.keys(), self.keys("order")) == (wanted, set()), "objects of a share that is gone"
         assert set(self.work) == {id for id, entry in self.named.items() if entry["excerpt"]}
         assert all(share["status"] == "ready" for share in self.shares.values()), "a part that nobody has cut"
-        rows = {f"recordings/{USER}/{row['id']}/{row['attempt']}" for row in Books(self.world).rows}
+        rows = {
+            f"recordings/{USER}/{row['id']}/{row['attempt']}"
+            for row in Books(self.world).rows
+            if row["status"] == "ready"
+        }
         assert set(self.world.objects) == rows | wanted
 
     def shape(self) -> dict[str, Any]:
