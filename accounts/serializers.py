@@ -8,6 +8,7 @@ from rest_framework import serializers
 from accounts.providers import offered
 from recordings.fields import Form, Text
 from recordings.serializers import DetailSerializer, StrictSerializer, text
+from recordings.share_serializers import ShareSerializer
 
 
 def token(*, max_length: int, help_text: str) -> Form:
@@ -166,6 +167,7 @@ class ExportedAccountSerializer(AccountSerializer):
 
 class ExportedRecordingSerializer(DetailSerializer):
     download_url = serializers.CharField(allow_null=True, help_text="For some hours; null while it is uploading.")
+    shares = ShareSerializer(many=True, help_text="Its links, without the links themselves, which nobody knows.")
 
 
 class ExportSerializer(serializers.Serializer[dict[str, object]]):

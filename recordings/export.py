@@ -1,14 +1,17 @@
 """Everything that is stored about an account's recordings, for its owner to take along."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from recordings import presigning
 from recordings.answers import ESCAPED, MOST_BYTES, weight
-from recordings.models import Change, Recording
+from recordings.models import Change, Recording, Share
 from recordings.serializers import detail
+from recordings.share_serializers import share
 
 PAGE = 200
 URL = 4000  # bytes of a presigned one, without the name in it
+SHARE = 400  # bytes of one
 
 
 def export_page(user_id: str, after: int) -> tuple[list[dict[str, Any]], int | None]:
@@ -18,6 +21,7 @@ def export_page(user_id: str, after: int) -> tuple[list[dict[str, Any]], int | N
     """
     rows = Change.since(user_id, after, limit=PAGE + 1)
     living = Recording.batch(user_id, [row.recording_id for row in rows[:PAGE] if not row.deleted])
+    shares = _shares(living.values())
     found: list[dict[str, Any]] = []
     room = MOST_BYTES
     for row in rows[:PAGE]:
@@ -26,7 +30,8 @@ def export_page(user_id: str, after: int) -> tuple[list[dict[str, Any]], int | N
             room -= _weight(each)
             if room < 0 and found:
                 return found, after
-            found.append(detail(each) | {"download_url": _url(each)})
+            shared = [shares[id] for id in _share_ids(each) if id in shares]
+            found.append(detail(each) | {"download_url": _url(each), "shares": shared})
         after = row.version
     return found, after if len(rows) > PAGE else None
 
@@ -34,7 +39,18 @@ def export_page(user_id: str, after: int) -> tuple[list[dict[str, Any]], int | N
 def _weight(row: Recording) -> int:
     """The bytes that a recording may take here at most, its markers and its name in a URL included."""
     labels = ESCAPED * sum(len(marker["label"]) for marker in row.markers)
-    return weight(row) + labels + 50 * len(row.markers) + 24 * len(row.name) + URL
+    entries = 50 * len(row.markers) + SHARE * len(row.shares or [])
+    return weight(row) + labels + entries + 24 * len(row.name) + URL
+
+
+def _share_ids(row: Recording) -> list[str]:
+    return [entry["id"] for entry in row.shares or []]
+
+
+def _shares(rows: Iterable[Recording]) -> dict[str, dict[str, Any]]:
+    """What these recordings share, by its id, expired ones that are still there too. The links nobody knows."""
+    ids = [id for row in rows for id in _share_ids(row)]
+    return {id: share(row) for id, row in Share.batch(ids).items()} if ids else {}
 
 
 def _url(row: Recording) -> str | None:

@@ -27,6 +27,7 @@ def exported(client: Client) -> list[dict[str, Any]]:
 def test_it_is_all_there(sign_in: SignIn) -> None:
     alice = sign_in("alice", device_name="phone")
     ready = alice.record(b"a talk", notes="by heart")
+    link = alice.post(f"recordings/{ready['id']}/shares/", {"password": "open sesame"}).json["url"]
     trashed = alice.upload(b"an old one").json
     alice.delete(f"recordings/{trashed['id']}/")
     uploading = alice.create(b"not here yet").json["recording"]
@@ -41,10 +42,13 @@ def test_it_is_all_there(sign_in: SignIn) -> None:
     found = {row["id"]: row for row in page["recordings"]}
     assert set(found) == {ready["id"], trashed["id"], uploading["id"]}
     url = found[ready["id"]].pop("download_url")
+    assert found[ready["id"]].pop("shares") == alice.get(f"recordings/{ready['id']}/shares/").json["results"]
     assert found[ready["id"]] == alice.get(f"recordings/{ready['id']}/").json
     assert requests.get(url, timeout=10).content == b"a talk"
     assert found[uploading["id"]]["download_url"] is None
-    assert alice.auth_key.partition(".")[2] not in json.dumps(page)
+    assert len(alice.get(f"recordings/{ready['id']}/shares/").json["results"]) == 1
+    for secret in (alice.auth_key.partition(".")[2], link.rpartition("/")[2], "scrypt"):
+        assert secret not in json.dumps(page)
 
 
 def test_a_stranger_gets_his_own(alice: Client, charlie: Client) -> None:
