@@ -178,13 +178,22 @@ def check_scene(machine: Machine, scene: str, name: str, faults: list[Fault]) ->
         day = OVERDUE if name == "sweep" else 0
         operation, again = (SCENES[scene].operation(name, f"{number} {name}", world, day) for number in (1, 2))
         if operation and again:
-            tried += every_call(machine, operation, again, world, faults, f"{name} on {start}")
+            whole = (scene, name) in (("parts", "create"), ("uppy", "begin"))
+            last = Operation("4 bring in", SCENES[scene].bring_in, day) if whole else None
+            tried += every_call(machine, operation, again, world, faults, f"{name} on {start}", last)
     assert tried
 
 
 def every_call(
-    machine: Machine, operation: Operation, again: Operation, world: World, faults: list[Fault], what: str
+    machine: Machine,
+    operation: Operation,
+    again: Operation,
+    world: World,
+    faults: list[Fault],
+    what: str,
+    last: Operation | None = None,
 ) -> int:
+    """Returns how many calls there are. `last` is an upload that must be possible after all."""
     undisturbed = machine.finish(operation, world)[1]
     calls = calls_of(machine, operation, world)
     for at, call in enumerate(calls):
@@ -195,20 +204,24 @@ def every_call(
             failed = again.day == OVERDUE and "failed" in outcome.what  # the sweep says so, and goes on
             assert outcome.status < 500 or outcome == Outcome(503, "unavailable") or failed, told
             assert may_stray(call, fault) or not Books(after).strays, told
-            check_end(machine, again, after, undisturbed, told)
+            check_end(machine, again, after, undisturbed, told, last)
         outcome, after = resent(machine, operation, world, at)
         assert outcome.status < 500, f"{what}, call {at} {call} sent twice: {outcome}"
-        check_end(machine, again, after, undisturbed, f"{what}, call {at} {call} sent twice")
+        check_end(machine, again, after, undisturbed, f"{what}, call {at} {call} sent twice", last)
         crash = died(machine, operation, world, at)
         assert may_stray(call, None) or not Books(crash).strays, f"{what} died after call {at}"
-        check_end(machine, again, crash, undisturbed, f"{what} died after call {at} {call}")
+        check_end(machine, again, crash, undisturbed, f"{what} died after call {at} {call}", last)
     return len(calls)
 
 
-def check_end(machine: Machine, again: Operation, after: World, undisturbed: World, what: str) -> None:
+def check_end(
+    machine: Machine, again: Operation, after: World, undisturbed: World, what: str, last: Operation | None = None
+) -> None:
     """The retry ends well, where the first try would have ended, or the sweep and the events bring it there."""
     retried, end = machine.finish(again, after)
     assert retried.status < 500, f"{what}, retried: {retried}"
+    if last:
+        assert machine.finish(last, end)[0] == Outcome(200, "verified"), f"{what}, then {last}"
     for name, act in (("event", hear), ("sweep", sweep)):
         tomorrow = Operation(f"3 {name}", act, again.day + 1)
         end, undisturbed = finish(machine, tomorrow, end), finish(machine, tomorrow, undisturbed)
