@@ -167,3 +167,13 @@ def test_a_purging_recording_is_nowhere(alice: Client) -> None:
 def test_nobody_elses(alice: Client, charlie: Client) -> None:
     alice.record(b"hers")
     assert charlie.shelf() == []
+
+
+def test_a_row_from_before_a_field_existed_shows_its_default(alice: Client) -> None:
+    recording = alice.record(b"old")
+    row = kept(alice.user_id, recording["id"])
+    fields = (Recording.tags, Recording.notes, Recording.favorite, Recording.markers)
+    row.update([field.remove() for field in fields])
+    for shown in (alice.get("recordings/").json["results"][0], alice.get(f"recordings/{recording['id']}/").json):
+        assert (shown["tags"], shown["notes"], shown["favorite"]) == ([], "", False)
+    assert shown["markers"] == []
