@@ -5,32 +5,13 @@ from typing import Any
 
 from recorder_project.problems import not_found
 from recordings import presigning
+from recordings.kinds import BY_TYPE, EXTENSIONS
 from recordings.models import Recording
 from recordings.services import find
 
 MOST = 300  # episodes
 READS = 10_000  # recordings that are looked at for a tag
 STEP = MOST
-
-# extension: (the type by which players know it, other types by which apps declare it)
-EXTENSIONS: dict[str, tuple[str, ...]] = {
-    "m4a": ("audio/x-m4a", "audio/mp4", "audio/m4a", "audio/mp4a-latm"),
-    "mp3": ("audio/mpeg", "audio/mp3", "audio/x-mp3", "audio/x-mpeg"),
-    "aac": ("audio/aac", "audio/aacp", "audio/x-aac"),
-    "ogg": ("audio/ogg", "application/ogg", "audio/vorbis"),
-    "opus": ("audio/opus",),
-    "webm": ("audio/webm",),
-    "wav": ("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"),
-    "flac": ("audio/flac", "audio/x-flac"),
-    "amr": ("audio/amr", "audio/amr-wb"),
-    "3gp": ("audio/3gpp", "audio/3gpp2"),
-    "caf": ("audio/x-caf", "audio/caf"),
-    "aiff": ("audio/aiff", "audio/x-aiff"),
-    "mp4": ("video/mp4",),
-}
-BY_TYPE = {declared: extension for extension, types in EXTENSIONS.items() for declared in types} | {
-    "video/webm": "webm"
-}
 
 
 def episodes(user_id: str, tag: str | None) -> list[Recording]:

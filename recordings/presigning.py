@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.utils.http import content_disposition_header
 
+from recordings.kinds import file_name
 from recordings.storage import client, config
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 UPLOAD_SECONDS = DOWNLOAD_SECONDS = 6 * 3600
-# What makes a file's name look like another's, `gpj.exe` like `exe.jpg`: controls of direction (Unicode TR 36, 2.10),
-# and ends of lines.
-TURNING = dict.fromkeys([0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)])
 SHARED_SECONDS = 15 * 60  # for whoever has the address of a share or a feed, which can be asked again
 
 
@@ -112,7 +110,7 @@ def presign_get(
             "Bucket": settings.RECORDINGS_BUCKET,
             "Key": key,
             "ResponseContentType": content_type,
-            "ResponseContentDisposition": _disposition(name, inline=inline),
+            "ResponseContentDisposition": _disposition(file_name(name, content_type), inline=inline),
         },
         ExpiresIn=seconds,
     )
@@ -120,10 +118,5 @@ def presign_get(
 
 def _disposition(name: str, *, inline: bool) -> str:
     """Content-Disposition that holds the name even when inline, where Django leaves it out."""
-    header: str = content_disposition_header(as_attachment=True, filename=file_name(name)) or "attachment"
+    header: str = content_disposition_header(as_attachment=True, filename=name) or "attachment"
     return "inline" + header.removeprefix("attachment") if inline else header
-
-
-def file_name(name: str) -> str:
-    """The recording's name as that of one file: it leads to no folder, hides in none, and reads as what it is."""
-    return name.translate(TURNING | dict.fromkeys(map(ord, "/\\"), "_")).lstrip(". ") or "recording"
