@@ -28,7 +28,7 @@ export async function logins(again) {
           "li",
           {},
           h("span", { class: "about" }, h("span", { class: "name" }, called(identity.provider)), h("span", { class: "quiet-text" }, identity.email ?? "")),
-          results.length > 1 && h("button", { class: "quiet", onclick: () => unlink(identity) }, t("unlink")),
+          results.length > 1 && h("button", { class: "quiet", "aria-label": `${t("unlink")}: ${called(identity.provider)}`, onclick: () => unlink(identity) }, t("unlink")),
         ),
       ),
     ),
