@@ -479,3 +479,8 @@ def test_no_answer_to_nonsense_is_long(unchanged: Client) -> None:
         assert answer.status == 400
         assert 0 < len(answer.pointers) <= MOST_ERRORS
         assert len(answer.content) < SHORT
+
+
+def test_a_query_of_more_parameters_than_anybody_has(unchanged: Client) -> None:
+    """Django's own bound, which counts them before it reads them."""
+    refused(unchanged.get("recordings/?" + "&".join(["a=b"] * 1001)), status=400, code="bad_request")
