@@ -94,3 +94,11 @@ def test_everything_that_verify_storage_finds_is_explained() -> None:
     rows = re.findall(r"^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \|", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
     assert found == {name for row in rows for name in re.findall(r"`([a-z_]+)`", row)}
     assert len(found) > 10
+
+
+def test_the_tests_that_the_threat_model_names_are_there() -> None:
+    """`tests/a/test_b.py`, and `test_c.py` beside others."""
+    names = set(re.findall(r"`([\w/]+\.py)`", (ROOT / "docs/security.md").read_text()))
+    found = {str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("*.py")}
+    assert len(names) > 20
+    assert {name for name in names if not any(f"/{path}".endswith(f"/{name}") for path in found)} == set()
