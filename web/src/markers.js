@@ -11,16 +11,20 @@ export function markers(recording, listen) {
     h("a", { class: "quiet-text", download: `${recording.name}.${form === "webvtt" ? "vtt" : "txt"}`, href: `/api/v1/recordings/${recording.id}/markers/?as=${form}` }, form === "webvtt" ? "WebVTT" : "Audacity"),
   );
   let known = null;
+  let writing = Promise.resolve();
 
-  /** Save what `now` is to be; what can't be saved is shown as it was. */
+  /** Save what `now` is to be; what can't be saved is shown as it was. One after the other: each says all there is. */
   async function save(now) {
     const before = known;
-    known = now.sort((a, b) => a.at - b.at);
+    const wanted = now.sort((a, b) => a.at - b.at);
+    known = wanted;
     show();
+    const saved = writing.then(() => patch(`recordings/${recording.id}/`, { markers: wanted }));
+    writing = saved.catch(() => {});
     try {
-      await patch(`recordings/${recording.id}/`, { markers: known });
+      await saved;
     } catch (error) {
-      known = before;
+      if (known === wanted) known = before;
       show();
       say(error.message, true);
     }
