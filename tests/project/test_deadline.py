@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 from accounts import remote
 from recorder_project import deadline
-from recordings import dynamo, storage
+from recordings import dynamo, presigning, storage
 from tests.client import Answer, Client, send
 from tests.state import before_each, kept, put, snapshot
 
@@ -28,7 +28,7 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(storage, "READ_TIMEOUT", 0.05)
     monkeypatch.setattr(dynamo, "RETRIES", 0)
     monkeypatch.setattr(storage, "TRIES", 1)
-    made = (dynamo.dynamo, storage._s3, storage._files)
+    made = (dynamo.dynamo, storage._s3, storage._files, presigning._signer)
     with socket.create_server(("127.0.0.1", 0)) as server:
         for each in made:
             each.cache_clear()
