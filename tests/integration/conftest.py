@@ -16,9 +16,6 @@ from tests.integration.peers import running
 HERE = Path(__file__).parent
 CLIENT: dict[str, Any] = {"region_name": settings.AWS_REGION}
 
-deadline.SECONDS = 600
-dynamo.READ_TIMEOUT = 30  # seconds: DynamoDB Local on a busy machine is slower than Amazon's, and no fault
-
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     on_peers = config.pluginmanager.hasplugin("tests.integration.environment")
@@ -34,6 +31,8 @@ def peers() -> Iterator[None]:
     """DynamoDB Local and a strict S3, once for all tests, at the addresses that the settings name."""
     assert settings.DYNAMODB_ENDPOINT_URL
     assert settings.S3_ENDPOINT_URL
+    # Seconds: DynamoDB Local on a busy machine is slower than Amazon's, and no fault.
+    deadline.SECONDS, dynamo.READ_TIMEOUT = 600, 30
     with running(settings.DYNAMODB_ENDPOINT_URL, settings.S3_ENDPOINT_URL):
         yield
 
