@@ -387,7 +387,8 @@ def take_out(api: Api, clip: Clip, recording: dict[str, Any]) -> None:
     check((part.status_code, part.content), (206, clip.data[10:20]), f"bytes 10-19 of {clip.file}")
     check(part.headers["content-range"], f"bytes 10-19/{len(clip.data)}", "Content-Range")
     check(whole.headers["content-type"], clip.content_type, "content type of the download")
-    check(file_name(whole.headers["content-disposition"]), recording["name"], "file name of the download")
+    name = recording["name"].replace("\\", "_")  # no file's name leads to a folder
+    check(file_name(whole.headers["content-disposition"]), name, "file name of the download")
     done(f"{recording['name']}: downloaded, byte for byte")
 
 
