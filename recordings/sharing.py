@@ -21,7 +21,6 @@ from recordings.writes import set_shares
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 MOST = 20  # living shares of one recording
-URL_SECONDS = 900
 
 
 def id_of_token(token: str) -> str:
@@ -190,7 +189,7 @@ def url_of(shared: Shared, *, inline: bool, head: bool = False) -> str:
         raise not_found()
     if share.status == "preparing":
         raise Problem(503, "preparing", "This part is being cut out just now.", retry_after=5)
-    how: dict[str, Any] = {"inline": inline, "seconds": URL_SECONDS, "head": head}
+    how: dict[str, Any] = {"inline": inline, "seconds": presigning.SHARED_SECONDS, "head": head}
     if share.is_excerpt:
         name = f"{row.name.rpartition('.')[0] or row.name}.m4a"
         return presigning.presign_get(row.excerpt_key(share.share_id), name=name, content_type="audio/mp4", **how)
