@@ -10,7 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import pytest
 import urllib3
+
+from accounts import remote, verify
 
 HANG = "hang"
 
@@ -94,3 +97,13 @@ def serving() -> Iterator[World]:
         server.shutdown()
         server.server_close()
         world._pool.clear()
+
+
+@contextmanager
+def standing_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """The world in the place of every provider, which nobody remembers anything of."""
+    with serving() as world:
+        monkeypatch.setattr(remote, "pool", world)
+        verify._keys.cache_clear()
+        verify._discovered.cache_clear()
+        yield world

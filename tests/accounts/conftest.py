@@ -7,18 +7,14 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from accounts import remote, verify
 from tests.client import Answer, Client
 from tests.signer import claims, jwks, sign
-from tests.world import World, serving
+from tests.world import World, standing_in
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    with serving() as world:
-        monkeypatch.setattr(remote, "pool", world)
-        verify._keys.cache_clear()
-        verify._discovered.cache_clear()
+    with standing_in(monkeypatch) as world:
         yield world
 
 

@@ -1,6 +1,5 @@
 """A relay that fails as AWS does now and then: resets, lost answers, slowness, throttling, errors, and outages."""
 
-import http.client
 import random
 import socket
 import struct
@@ -13,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.integration.relay import HOP
+from tests.integration.relay import ask, hand_on
 
 Answer = tuple[int, str, bytes]  # status, content type, body
 
@@ -88,32 +87,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.reset()
         if kind == "slow":
             time.sleep(self.server.dice.uniform(0.1, 1))
-        answer, content = self.ask(body)
-        return self.reset() if kind == "lost" else self.hand_on(answer, content)
-
-    def ask(self, body: bytes) -> tuple[http.client.HTTPResponse, bytes]:
-        other = http.client.HTTPConnection(self.server.netloc, timeout=60)
-        other.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-        for name, value in self.headers.items():
-            if name.lower() not in HOP:
-                other.putheader(name, value)
-        if body or "Content-Length" in self.headers:
-            other.putheader("Content-Length", str(len(body)))
-        other.endheaders(body or None)
-        answer = other.getresponse()
-        content = answer.read()
-        other.close()
-        return answer, content
-
-    def hand_on(self, answer: http.client.HTTPResponse, content: bytes) -> None:
-        self.send_response_only(answer.status)
-        for name, value in answer.getheaders():
-            if name.lower() not in HOP:
-                self.send_header(name, value)
-        length = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(content))
-        self.send_header("Content-Length", length or "0")
-        self.end_headers()
-        self.wfile.write(content)
+        answer, content = ask(self, self.server.netloc, body)
+        return self.reset() if kind == "lost" else hand_on(self, answer, content)
 
     def answer(self, status: int, kind: str, content: bytes) -> None:
         self.send_response_only(status)

@@ -58,6 +58,33 @@ class Relay(ThreadingHTTPServer):
         return [each for each in self.passages if each.method == "PUT"]
 
 
+def ask(request: BaseHTTPRequestHandler, netloc: str, body: bytes) -> tuple[http.client.HTTPResponse, bytes]:
+    """What `netloc` answers to the request as it came, the Host too: signatures stay good."""
+    other = http.client.HTTPConnection(netloc, timeout=300)
+    other.putrequest(request.command, request.path, skip_host=True, skip_accept_encoding=True)
+    for name, value in request.headers.items():
+        if name.lower() not in HOP:
+            other.putheader(name, value)
+    if body or "Content-Length" in request.headers:
+        other.putheader("Content-Length", str(len(body)))
+    other.endheaders(body or None)
+    answer = other.getresponse()
+    content = answer.read()
+    other.close()
+    return answer, content
+
+
+def hand_on(request: BaseHTTPRequestHandler, answer: http.client.HTTPResponse, content: bytes) -> None:
+    request.send_response_only(answer.status)
+    for name, value in answer.getheaders():
+        if name.lower() not in HOP:
+            request.send_header(name, value)
+    length = answer.getheader("Content-Length") if request.command == "HEAD" else str(len(content))
+    request.send_header("Content-Length", length or "0")
+    request.end_headers()
+    request.wfile.write(content)
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Relay
@@ -91,26 +118,9 @@ class Handler(BaseHTTPRequestHandler):
             passage.size = len(body)
             with relay.lock:
                 relay.received += len(chunk)
-        other = http.client.HTTPConnection(relay.netloc, timeout=300)
-        other.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-        for name, value in self.headers.items():
-            if name.lower() not in HOP:
-                other.putheader(name, value)
-        if expected or "Content-Length" in self.headers:
-            other.putheader("Content-Length", str(expected))
-        other.endheaders(bytes(body) if body else None)
-        answer = other.getresponse()
-        content = answer.read()
-        other.close()
+        answer, content = ask(self, relay.netloc, bytes(body))
         passage.status, passage.answered = answer.status, len(content)
-        self.send_response_only(answer.status)
-        for name, value in answer.getheaders():
-            if name.lower() not in HOP:
-                self.send_header(name, value)
-        length = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(content))
-        self.send_header("Content-Length", length or "0")
-        self.end_headers()
-        self.wfile.write(content)
+        hand_on(self, answer, content)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_PATCH = relay  # noqa: N815
 

@@ -16,14 +16,14 @@ import yaml
 from django.conf import settings
 from pytest_django.fixtures import Settings
 
-from accounts import credentials, providers, remote, verify
+from accounts import credentials, providers
 from accounts.authentication import COOKIE
 from tests.accounts.conftest import id_token, offer, switch_on
 from tests.client import HOST, Answer, Client, send, sign_up
 from tests.signer import jwks, pem, private_key
 from tests.state import failing, snapshot
 from tests.web.test_uppy import SMALL, Uppy, submit
-from tests.world import World, serving
+from tests.world import World, standing_in
 
 CODE, REFRESH, ACCESS = "the-code-of-apple", "apples-refresh-token", "kakaos-access-token"
 CLIENT_SECRET, ADMIN_KEY, PASSWORD = "corps-client-secret-" + "s" * 20, "kakaos-admin-key", "open sesame 열려라"
@@ -64,10 +64,7 @@ def log() -> Iterator[io.StringIO]:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[World]:
     """corp, Apple and Kakao, with all that they have to hide."""
-    with serving() as world:
-        monkeypatch.setattr(remote, "pool", world)
-        verify._keys.cache_clear()
-        verify._discovered.cache_clear()
+    with standing_in(monkeypatch) as world:
         offer(settings, world, algorithms=["RS256"], secret=CLIENT_SECRET)
         switch_on(settings, "apple", "com.example")
         settings.APPLE_TEAM_ID, settings.APPLE_KEY_ID = "TEAM", "KEY"

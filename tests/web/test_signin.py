@@ -13,12 +13,12 @@ from django.core import signing
 from django.test import Client as Browser
 from pytest_django.fixtures import Settings
 
-from accounts import remote, verify
+from accounts import verify
 from accounts.authentication import COOKIE
 from tests.accounts.conftest import id_token, offer, switch_on
 from tests.client import Client, sign_up
 from tests.signer import hashed, jwks, pem, private_key
-from tests.world import Call, World, serving
+from tests.world import Call, World, standing_in
 from web.signin import FLOW
 
 HTTPS: dict[str, Any] = {"secure": True}
@@ -27,10 +27,7 @@ HTTPS: dict[str, Any] = {"secure": True}
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[World]:
     """`corp`, whose token endpoint gives what the last authorization request asked for."""
-    with serving() as world:
-        monkeypatch.setattr(remote, "pool", world)
-        verify._keys.cache_clear()
-        verify._discovered.cache_clear()
+    with standing_in(monkeypatch) as world:
         offer(settings, world, algorithms=["RS256"], secret="s" * 32)
         yield world
 
