@@ -27,7 +27,7 @@ PAGE = "; ".join(
 )
 # Linking a login is a form whose answer goes on to the provider, which browsers hold to be part of the form.
 LOGIN_PAGE = PAGE.replace("form-action 'self'", f"form-action 'self' https:{' http:' if settings.LOCAL else ''}")
-SECRET_PATHS = ("/s/",)  # whoever knows such an address may see what is there
+SECRET_PATHS = ("/s/", "/feed/")  # whoever knows such an address may see what is there
 DATA = "default-src 'none'; frame-ancestors 'none'"
 
 

@@ -20,19 +20,17 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 
 def private(view: View) -> View:
-    """For GET and HEAD alone, counted for each address, found by no search engine; problems in their own form."""
+    """For GET and HEAD alone, counted for each address; problems in their own form."""
 
     @require_safe
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             throttles.hit("feed", throttles.address(request))
-            answer = view(request, *args, **kwargs)
+            return view(request, *args, **kwargs)
         except Problem as problem:
             wait = {"Retry-After": str(problem.retry_after)} if problem.retry_after else {}
-            answer = problems.response(problem.status_code, problem.code, str(problem.detail), NO_STORE | wait)
-        answer["X-Robots-Tag"] = "noindex"
-        return answer
+            return problems.response(problem.status_code, problem.code, str(problem.detail), NO_STORE | wait)
 
     return wrapped
 

@@ -297,6 +297,7 @@ def test_nobody_finds_it_by_searching_and_nobody_leaves_a_cookie(alice: Client) 
     for path in (path_of(feed), link(feed, id, "audio.wav"), link(feed, id, "chapters.json"), "/feed/x.xml"):
         answer = NOBODY.get(path)
         assert answer.headers["X-Robots-Tag"] == "noindex"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
         assert "Set-Cookie" not in answer.headers
         assert NOBODY.call("HEAD", path).status == answer.status
         for method in ("POST", "PUT", "DELETE", "PATCH"):
