@@ -18,15 +18,23 @@ KEY = re.compile(PLACE + r"/(?P<attempt>[0-9a-f]{32})", re.ASCII)
 EXCERPT = re.compile(PLACE + r"/(?P<share_id>[0-9a-f]{64})\.(?P<kind>m4a|order)", re.ASCII)
 
 
+def place_of(key: str) -> re.Match[str] | None:
+    """The parts of a key that Recorder writes; its `re` is KEY or EXCERPT. None for any other."""
+    return KEY.fullmatch(key) or EXCERPT.fullmatch(key)
+
+
 def object_created(key: str) -> str:
     """Act on an object that has come to be, as often and as late as S3 says so. Returns what became of it."""
-    match = KEY.fullmatch(key) or EXCERPT.fullmatch(key)
+    match = place_of(key)
     if not match:
         return "foreign"
     row = Recording.find(match["id"], match["user_id"])
     if row is None or key not in (row.key, row.stored_key, *row.excerpt_keys):
         return remove_orphan(key)
     try:
+        if row.status == "purging":
+            finish_purge(row.user_id, row.id)
+            return "purged"
         return settle_excerpt(row, match) if match.re is EXCERPT else settle_object(row)
     except Problem as problem:
         if problem.status_code not in (401, 404, 409):
@@ -36,9 +44,6 @@ def object_created(key: str) -> str:
 
 
 def settle_object(row: Recording) -> str:
-    if row.status == "purging":
-        finish_purge(row.user_id, row.id)
-        return "purged"
     if row.awaits_bytes:
         row = complete(row.user_id, row.id)
     if not row.verified_at:
@@ -47,9 +52,6 @@ def settle_object(row: Recording) -> str:
 
 
 def settle_excerpt(row: Recording, match: re.Match[str]) -> str:
-    if row.status == "purging":
-        finish_purge(row.user_id, row.id)
-        return "purged"
     return fill_order(row, match["share_id"]) if match["kind"] == "order" else "ready"
 
 

@@ -30,6 +30,11 @@ def _signer() -> "S3Client":
     return signer
 
 
+def _checksum(sha256: str) -> str:
+    """The hash as S3 has it: base64."""
+    return base64.b64encode(bytes.fromhex(sha256)).decode()
+
+
 def presign_put(key: str, *, size: int, sha256: str, content_type: str) -> tuple[str, dict[str, str]]:
     """A URL for one PUT of exactly these bytes, and the headers that go with it. No call to AWS.
 
@@ -37,7 +42,7 @@ def presign_put(key: str, *, size: int, sha256: str, content_type: str) -> tuple
     other bytes (400) and a second write (412).
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
     """
-    checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
+    checksum = _checksum(sha256)
     url = _signer().generate_presigned_url(
         "put_object",
         Params={
@@ -55,7 +60,7 @@ def presign_put(key: str, *, size: int, sha256: str, content_type: str) -> tuple
 
 def presign_part(key: str, upload_id: str, number: int, *, size: int, sha256: str) -> tuple[str, dict[str, str]]:
     """A URL for one PUT of exactly this part, and its headers. Length and SHA-256 are signed. No call to AWS."""
-    checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
+    checksum = _checksum(sha256)
     url = _signer().generate_presigned_url(
         "upload_part",
         Params={
@@ -83,7 +88,7 @@ def presign_post(key: str, *, size: int, sha256: str, content_type: str) -> dict
     S3 refuses another length, type or key, other bytes, and any field that the policy does not name.
     https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTConstructPolicy.html
     """
-    checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
+    checksum = _checksum(sha256)
     fields = {
         "Content-Type": content_type,
         "x-amz-checksum-algorithm": "SHA256",

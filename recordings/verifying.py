@@ -22,7 +22,7 @@ from typing import NamedTuple, TypeVar
 from recorder_project.problems import Problem
 from recordings import mending, storage
 from recordings.dynamo import Conflict
-from recordings.events import EXCERPT, KEY
+from recordings.events import EXCERPT, KEY, place_of
 from recordings.mending import Remedy
 from recordings.models import Change, Ledger, Recording, due_shard
 from recordings.share_checks import check_shares
@@ -209,7 +209,7 @@ def check_objects(prefix: str, tick: Tick) -> Iterator[Difference]:
 
 def beside(items: list[Listed]) -> Iterator[tuple[Listed, Recording | None]]:
     """Each item with the row that names its attempt, read after the item was listed: rows are written first."""
-    places = {item.key: match for item in items if (match := KEY.fullmatch(item.key) or EXCERPT.fullmatch(item.key))}
+    places = {item.key: match for item in items if (match := place_of(item.key))}
     keys = {(match["id"], match["user_id"]) for match in places.values()}
     rows = {(row.id, row.user_id): row for row in Recording.batch_get(keys, consistent_read=True)}
     for item in items:
@@ -239,7 +239,7 @@ def recent(moment: datetime.datetime) -> bool:
 
 def unnamed(item: Listed) -> Iterator[Difference]:
     """The object, if no row wants it and it is still there once that is certain."""
-    match = KEY.fullmatch(item.key) or EXCERPT.fullmatch(item.key)
+    match = place_of(item.key)
     if not match:
         nothing = Remedy("none: Recorder does not write such keys, and does not touch them", None)
         yield Difference("foreign_object", "", "", item.key, f"{item.size} bytes", mend=lambda: nothing)
