@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from accounts import feeds
-from accounts.models import Account, Session
-from accounts.services import describe, identities_of, sessions
+from accounts import feeds, identities
+from accounts.models import Session
+from accounts.services import account_of, describe, identities_of, sessions
 from recorder_project.paging import dump_cursor, load_cursor
 from recordings.export import export_page
 
@@ -22,19 +22,9 @@ def page(session: Session, cursor: str) -> dict[str, Any]:
 
 
 def describe_fully(session: Session) -> dict[str, Any]:
-    account = Account.of(session.id)
-    rows = identities_of(account) if account else []
+    account = account_of(session.id)
     return describe(session) | {
         "sessions": sessions(session),
-        "identities": [
-            {
-                "id": row.identity_id,
-                "provider": row.provider,
-                "subject": row.subject,
-                "email": row.email,
-                "created_at": row.created_at,
-            }
-            for row in rows
-        ],
-        "feeds": feeds.listed(session.id),
+        "identities": [identities.describe(row) | {"subject": row.subject} for row in identities_of(account)],
+        "feeds": feeds.described(account),
     }

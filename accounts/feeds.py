@@ -3,39 +3,42 @@
 Whoever has a feed's token can listen. It is shown once; what is stored is its hash, which is the feed's id.
 """
 
-import re
 import uuid
 from typing import Any
 
-from accounts import keys
-from accounts.models import Feed
+from accounts.models import Account, Feed
 from accounts.services import account_of
 from accounts.writes import close_feed, open_feed
 from recorder_project.problems import Problem, not_found
+from recorder_project.tokens import TOKEN, hashed, new_token
 from recordings.dynamo import Conflict
 from recordings.services import pauses
 
 MOST = 10  # feeds an account
-TOKEN = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 # Of podcast:guid: https://podcasting2.org/docs/podcast-namespace/tags/guid
 NAMESPACE = uuid.UUID("ead4c236-bf58-58c6-a2c6-a6b28d128cb6")
 
 
 def listed(user_id: str) -> list[dict[str, Any]]:
     """The account's feeds, the oldest first. One GetItem, and one BatchGetItem where there are any."""
-    return [describe(row) for row in sorted(Feed.batch(account_of(user_id).feeds), key=lambda row: row.created_at)]
+    return described(account_of(user_id))
+
+
+def described(account: Account) -> list[dict[str, Any]]:
+    rows = Feed.batch(account.feeds).values()
+    return [describe(row) for row in sorted(rows, key=lambda row: row.created_at)]
 
 
 def describe(row: Feed) -> dict[str, Any]:
-    return {"id": row.feed_id, "tag": row.tag, "title": row.title, "created_at": row.created_at}
+    return {"id": row.public_id, "tag": row.tag, "title": row.title, "created_at": row.created_at}
 
 
 def create(user_id: str, *, origin: str, tag: str | None, title: str | None) -> dict[str, Any]:
     """A new feed of all recordings, or of those with a tag, with its `url`. Raises 409 `too_many_feeds`."""
-    token = keys.new_secret()
+    token = new_token()
     url = address(origin, token)
-    row = Feed(
-        f"feed:{keys.hashed(token)}",
+    row = Feed.bare(
+        hashed(token),
         user_id=user_id,
         tag=tag,
         title=title or tag or "Recorder",
@@ -72,7 +75,7 @@ def close(user_id: str, feed_id: str) -> None:
 
 def find(token: str) -> Feed:
     """The feed with this token. Raises 404 alike for one that never was, was closed, or went with its account."""
-    row = Feed.of(keys.hashed(token)) if TOKEN.fullmatch(token) else None
+    row = Feed.of(hashed(token)) if TOKEN.fullmatch(token) else None
     if row is None:
         raise not_found()
     return row

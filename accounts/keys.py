@@ -1,9 +1,8 @@
-"""Auth keys: `<user_id>.<secret>`. The secret is 32 random bytes in base64url; only its SHA-256 is ever stored.
+"""Auth keys: `<user_id>.<secret>`. The secret is a token as recorder_project/tokens.py makes them.
 
 What has to be read again, a provider's refresh token, is stored encrypted under SECRET_KEY.
 """
 
-import hashlib
 import re
 import secrets
 from base64 import urlsafe_b64encode
@@ -12,24 +11,17 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
+from recorder_project.tokens import FORM, hashed
+
 if TYPE_CHECKING:
     from cryptography.fernet import MultiFernet
 
-KEY = re.compile(r"([0-9a-f]{32})\.([A-Za-z0-9_-]{43})", re.ASCII)
+KEY = re.compile(rf"([0-9a-f]{{32}})\.({FORM})", re.ASCII)
 HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 def new_user_id() -> str:
     return secrets.token_hex(16)
-
-
-def new_secret() -> str:
-    return secrets.token_urlsafe(32)
-
-
-def hashed(secret: str) -> str:
-    """What is stored of a secret: a plain SHA-256, since nobody can guess 256 random bits."""
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def parse(auth_key: str) -> tuple[str, str] | None:

@@ -10,6 +10,7 @@ from accounts.models import Account, Identity, Replay, Session
 from accounts.services import stamp_seconds
 from accounts.writes import enter, sign_up
 from recorder_project.problems import Problem
+from recorder_project.tokens import hashed, new_token
 from recordings.dynamo import Conflict, now
 from recordings.services import pauses
 
@@ -78,8 +79,8 @@ def refuse_used(replay: Replay | None) -> None:
 
 
 def new_session(user_id: str, device_name: str) -> tuple[str, Session, str]:
-    secret = keys.new_secret()
-    return user_id, Session.new(user_id, keys.hashed(secret), device_name=device_name), secret
+    secret = new_token()
+    return user_id, Session.new(user_id, hashed(secret), device_name=device_name), secret
 
 
 def account_of(proof: "Proof", user_id: str) -> Account:

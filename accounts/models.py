@@ -6,7 +6,6 @@ What must hold under concurrency is a condition here and in writes.py, which has
 import datetime
 import secrets
 import time
-from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
@@ -15,7 +14,7 @@ from pynamodb.exceptions import UpdateError
 from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
-from recordings.dynamo import IntegerAttribute, Table, commit, now, transaction
+from recordings.dynamo import IntegerAttribute, Table, TokenRow, commit, now, transaction
 
 DAY = 86400
 SLIDING, ABSOLUTE = 60 * DAY, 365 * DAY  # how long a session lives unused, and at most, in seconds
@@ -86,32 +85,19 @@ class Identity(Table):
         return str(self.id).split(":", 2)[2]
 
 
-class Feed(Table):
-    """A podcast feed that whoever has its token may read; `id` is `"feed:<hex SHA-256 of the token>"`."""
+class Feed(TokenRow):
+    """A podcast feed that whoever has its token may read."""
+
+    KIND = "feed"
 
     class Meta:
         table_name = settings.USERS_TABLE
 
-    id = UnicodeAttribute(hash_key=True)
-    auth_key = UnicodeAttribute(range_key=True, default="feed")
     user_id = UnicodeAttribute()
     tag = UnicodeAttribute(null=True)  # absent: all recordings
     title = UnicodeAttribute()
     guid = UnicodeAttribute()  # podcast:guid, which stays even if the server moves
     created_at = UnicodeAttribute(default=now)
-
-    @classmethod
-    def of(cls, feed_id: str) -> "Feed | None":
-        return cls.find(f"feed:{feed_id}", "feed")
-
-    @classmethod
-    def batch(cls, feed_ids: Iterable[str]) -> list["Feed"]:
-        """Those that are there, in no order. One BatchGetItem."""
-        return list(cls.batch_get([(f"feed:{id}", "feed") for id in feed_ids], consistent_read=True))
-
-    @property
-    def feed_id(self) -> str:
-        return str(self.id).partition(":")[2]
 
 
 class Replay(Table):

@@ -92,7 +92,7 @@ def _owe_revocations(write: TransactWrite, user_id: str, identities: Iterable[Id
 def open_feed(account: Account, feed: Feed) -> None:
     """Give the account one more feed. Raises Conflict."""
     write = transaction()
-    account.turn(write, Account.feeds.set([*account.feeds, feed.feed_id]))
+    account.turn(write, Account.feeds.set([*account.feeds, feed.public_id]))
     write.save(feed, Feed.id.does_not_exist())
     commit(write)
 
@@ -101,7 +101,7 @@ def close_feed(account: Account, feed_id: str) -> None:
     """Take a feed of the account away. Raises Conflict."""
     write = transaction()
     account.turn(write, Account.feeds.set([id for id in account.feeds if id != feed_id]))
-    write.delete(Feed(f"feed:{feed_id}", "feed"))
+    write.delete(Feed.bare(feed_id))
     commit(write)
 
 
@@ -117,7 +117,7 @@ def mark_closed(account: Account, unseen: Iterable[Session] = ()) -> None:
     for identity in identities:
         write.delete(identity)
     for feed_id in account.feeds:
-        write.delete(Feed(f"feed:{feed_id}", "feed"))
+        write.delete(Feed.bare(feed_id))
     for session in unseen:
         same: Any = Session.last_seen_at == session.last_seen_at
         write.condition_check(Session, session.id, session.auth_key, condition=same)

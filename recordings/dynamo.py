@@ -6,8 +6,9 @@ Botocore's errors end here: what is temporary becomes a 503 Problem, what is a f
 import base64
 import datetime
 import time
+from collections.abc import Iterable
 from functools import cache
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 from botocore import __version__ as botocore_version
 from botocore.config import Config
@@ -15,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import JSONParser, ResponseParserFactory
 from botocore.session import Session
 from django.conf import settings
-from pynamodb.attributes import Attribute
+from pynamodb.attributes import Attribute, UnicodeAttribute
 from pynamodb.connection import Connection, TableConnection
 from pynamodb.constants import NULL, NUMBER
 from pynamodb.exceptions import TransactWriteError
@@ -184,6 +185,38 @@ class Table(Model):
             return cls.get(hash_key, range_key, consistent_read=True)
         except cls.DoesNotExist:
             return None
+
+
+class TokenRow(Table):
+    """A row for one token, which opens what it says to whoever has it. `id` is `"<KIND>:<the token's hash>"`."""
+
+    KIND: ClassVar[str]
+
+    id = UnicodeAttribute(hash_key=True)
+    auth_key = UnicodeAttribute(range_key=True)
+
+    @classmethod
+    def place(cls, public_id: str) -> tuple[str, str]:
+        return f"{cls.KIND}:{public_id}", cls.KIND
+
+    @classmethod
+    def bare(cls, public_id: str, **values: Any) -> Self:
+        return cls(*cls.place(public_id), **values)
+
+    @classmethod
+    def of(cls, public_id: str) -> Self | None:
+        return cls.find(*cls.place(public_id))
+
+    @classmethod
+    def batch(cls, public_ids: Iterable[str]) -> dict[str, Self]:
+        """Those that are there, by `public_id`. One BatchGetItem for each 100, none for none."""
+        places = {cls.place(id) for id in public_ids}
+        return {row.public_id: row for row in cls.batch_get(places, consistent_read=True)}
+
+    @property
+    def public_id(self) -> str:
+        """The hash alone, by which its owner knows it."""
+        return str(self.id).partition(":")[2]
 
 
 def find_all(*wanted: tuple[type[Table], str, str | int]) -> list[Any]:

@@ -71,7 +71,7 @@ def make(row: Recording, share: Share, seconds: float) -> str:
         path = Path(folder) / "excerpt.m4a"
         if not cutting.cut(file, path, float(share.start), float(share.end), seconds=seconds):
             return "failed"
-        storage.save_file(row.excerpt_key(share.share_id), path, "audio/mp4")
+        storage.save_file(row.excerpt_key(share.public_id), path, "audio/mp4")
     return "ready"
 
 
@@ -81,9 +81,9 @@ def conclude(row: Recording, share: Share, status: str) -> str:
         try:
             conclude_excerpt(share, row, status)
         except Conflict:
-            found = Share.of(share.share_id)
+            found = Share.of(share.public_id)
             if found is None:
-                storage.delete(row.excerpt_key(share.share_id))
+                storage.delete(row.excerpt_key(share.public_id))
                 return "changed"
             if found.status == "preparing":
                 continue
@@ -94,7 +94,7 @@ def conclude(row: Recording, share: Share, status: str) -> str:
 
 def tend(share_id: str, user_id: str, until: float) -> str:
     """The sweep's part: cut what no event has brought, and delete what is over. Returns what became of it."""
-    work = Excerpt.find(f"excerpt:{share_id}", user_id)
+    work = Excerpt.find(Excerpt.id_of(share_id), user_id)
     if work is None:
         return "changed"
     row = Recording.find(work.recording_id, user_id)

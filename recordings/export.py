@@ -50,7 +50,7 @@ def _share_ids(row: Recording) -> list[str]:
 def _shares(rows: Iterable[Recording]) -> dict[str, dict[str, Any]]:
     """What these recordings share, by its id, expired ones that are still there too. The links nobody knows."""
     ids = [id for row in rows for id in _share_ids(row)]
-    return {id: share(row) for id, row in Share.batch(ids).items()} if ids else {}
+    return {id: share(row) for id, row in Share.batch(ids).items()}
 
 
 def _url(row: Recording) -> str | None:

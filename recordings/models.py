@@ -16,7 +16,7 @@ from pynamodb.attributes import (
 from pynamodb.expressions.condition import Condition
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
 
-from recordings.dynamo import IntegerAttribute, Table, now
+from recordings.dynamo import IntegerAttribute, Table, TokenRow, now
 
 
 def due_shard(id: str) -> str:
@@ -304,20 +304,24 @@ class Excerpt(Table):
     due_shard = UnicodeAttribute()
     due_at = UnicodeAttribute()
 
+    @staticmethod
+    def id_of(share_id: str) -> str:
+        return f"excerpt:{share_id}"
+
     @classmethod
     def of(cls, share_id: str, row: Recording, *, due_at: str) -> "Excerpt":
-        id = f"excerpt:{share_id}"
+        id = cls.id_of(share_id)
         return cls(id, row.user_id, recording_id=row.id, due_shard=due_shard(id), due_at=due_at)
 
 
-class Share(Table):
-    """A link by which anybody may listen to one recording. `id` is `"share:<SHA-256 of its token>"`."""
+class Share(TokenRow):
+    """A link by which anybody may listen to one recording."""
+
+    KIND = "share"
 
     class Meta:
         table_name = settings.USERS_TABLE
 
-    id = UnicodeAttribute(hash_key=True)
-    auth_key = UnicodeAttribute(range_key=True, default="share")
     user_id = UnicodeAttribute()
     recording_id = UnicodeAttribute()
     created_at = UnicodeAttribute()
@@ -329,21 +333,6 @@ class Share(Table):
     status = UnicodeAttribute()  # ready; an excerpt is first preparing, then ready or failed
     tries = IntegerAttribute(null=True)  # at cutting the excerpt
 
-    @classmethod
-    def of(cls, share_id: str) -> "Share | None":
-        return cls.find(f"share:{share_id}", "share")
-
-    @classmethod
-    def batch(cls, share_ids: Iterable[str]) -> dict[str, "Share"]:
-        """Those that exist, by `share_id`. One BatchGetItem for each 100."""
-        keys = {(f"share:{id}", "share") for id in share_ids}
-        return {row.share_id: row for row in cls.batch_get(keys, consistent_read=True)}
-
-    @property
-    def share_id(self) -> str:
-        """The hash alone, by which its owner knows it."""
-        return str(self.id).partition(":")[2]
-
     @property
     def is_excerpt(self) -> bool:
         return self.start is not None
@@ -351,4 +340,4 @@ class Share(Table):
     @property
     def entry(self) -> dict[str, Any]:
         """What its recording says of it."""
-        return {"id": self.share_id, "expires_at": self.expires_at, "excerpt": self.is_excerpt}
+        return {"id": self.public_id, "expires_at": self.expires_at, "excerpt": self.is_excerpt}

@@ -1,6 +1,5 @@
 """What verify_storage asks of shares: that each which a recording names is there, and the part that it gives."""
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -8,8 +7,10 @@ from typing import Any
 
 from recordings import storage
 from recordings.models import Recording, Share
-from recordings.sharing import let_go, order
+from recordings.sharing import let_go, living_shares, order
 from recordings.writes import recut
+
+LOOK = 3600  # seconds; a share that expires while this looks is taken away by whatever comes then
 
 
 @dataclass(frozen=True)
@@ -26,16 +27,11 @@ class Fault:
 
 def check_shares(rows: list[Recording]) -> Iterator[Fault]:
     """The faults of what these recordings share. One BatchGetItem for each 100 shares, one HeadObject a part."""
-    named = [(row, entry) for row in rows if row.status != "purging" for entry in living(row)]
-    shares = Share.batch(entry["id"] for _, entry in named) if named else {}
+    named = [(row, entry) for row in rows if row.status != "purging" for entry in living_shares(row, seconds=LOOK)]
+    shares = Share.batch(entry["id"] for _, entry in named)
     for row, entry in named:
         if find(row, entry, shares.get(entry["id"])):
             yield from confirmed(row, entry["id"])
-
-
-def living(row: Recording) -> list[dict[str, Any]]:
-    """Shares that do not expire while this looks: whatever comes then takes them away."""
-    return [entry for entry in row.shares or [] if entry["expires_at"] > time.time() + 3600]
 
 
 def confirmed(row: Recording, share_id: str) -> Iterator[Fault]:

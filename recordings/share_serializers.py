@@ -99,7 +99,7 @@ class SharesSerializer(serializers.Serializer[dict[str, Any]]):
 def share(row: Share) -> dict[str, Any]:
     expires_at = stamp(datetime.datetime.fromtimestamp(row.expires_at, datetime.UTC))
     return {
-        "id": row.share_id,
+        "id": row.public_id,
         "created_at": row.created_at,
         "expires_at": expires_at,
         "has_password": bool(row.password),

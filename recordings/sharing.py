@@ -4,28 +4,20 @@ A link ends in a token of 32 random bytes; only its SHA-256 is stored, which is 
 it. The recording's row lists its shares, so whatever ends the recording finds them.
 """
 
-import hashlib
-import re
-import secrets
 import time
 import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
 from recorder_project.problems import Problem, invalid, not_found
+from recorder_project.tokens import TOKEN, hashed, new_token
 from recordings import presigning, storage
 from recordings.dynamo import find_all, now
 from recordings.models import Excerpt, Ledger, Recording, Share
 from recordings.services import ID, find, leave_to_sweep, present, settle
 from recordings.writes import set_shares
 
-TOKEN = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 MOST = 20  # living shares of one recording
-
-
-def id_of_token(token: str) -> str:
-    """What is stored of a token: a plain SHA-256, since nobody can guess 256 random bits."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def create(user_id: str, id: str, wanted: dict[str, Any]) -> tuple[Share, str]:
@@ -35,7 +27,7 @@ def create(user_id: str, id: str, wanted: dict[str, Any]) -> tuple[Share, str]:
     what is in the trash, 409 `not_ready` and `too_many_shares`, 400 for moments that the recording does not have.
     """
     row, ledger = look_up(user_id, id)
-    token = secrets.token_urlsafe(32)
+    token = new_token()
     share = new_share(user_id, id, token, wanted)
 
     def decide(row: Recording | None, ledger: Ledger) -> Recording:
@@ -67,7 +59,7 @@ def look_up(user_id: str, id: str) -> tuple[Recording, Ledger | None]:
 
 
 def new_share(user_id: str, id: str, token: str, wanted: dict[str, Any]) -> Share:
-    share = Share(f"share:{id_of_token(token)}", user_id=user_id, recording_id=id, created_at=now())
+    share = Share.bare(hashed(token), user_id=user_id, recording_id=id, created_at=now())
     share.expires_at, share.at = wanted["expires_at"], wanted.get("at")
     share.start, share.end = wanted.get("start"), wanted.get("end")
     share.status = "preparing" if share.is_excerpt else "ready"
@@ -97,18 +89,18 @@ def check_moments(row: Recording, share: Share) -> None:
 
 def order(row: Recording, share: Share) -> None:
     """Have the excerpt cut: S3 tells the event handler that this object has come to be."""
-    storage.save(row.order_key(share.share_id), b"", "application/octet-stream")
+    storage.save(row.order_key(share.public_id), b"", "application/octet-stream")
 
 
-def living_shares(row: Recording) -> list[dict[str, Any]]:
-    """Those entries of the recording that have not expired."""
-    return [entry for entry in row.shares or [] if entry["expires_at"] > time.time()]
+def living_shares(row: Recording, *, seconds: float = 0) -> list[dict[str, Any]]:
+    """Those entries of the recording that will not have expired in so many `seconds`."""
+    return [entry for entry in row.shares or [] if entry["expires_at"] > time.time() + seconds]
 
 
 def shares_of(user_id: str, id: str) -> list[Share]:
     """The recording's living shares, in the order in which they were made. One GetItem, one BatchGetItem."""
     ids = [entry["id"] for entry in living_shares(find(user_id, id))]
-    rows = Share.batch(ids) if ids else {}
+    rows = Share.batch(ids)
     return [rows[share_id] for share_id in ids if share_id in rows]
 
 
@@ -166,7 +158,7 @@ def follow(token: str) -> Shared:
     """What the link leads to. Raises the same 404 for one that never was, has expired or was revoked, and for a
     recording that is in the trash, gone, or of a closed account. One GetItem, one BatchGetItem.
     """
-    share = Share.of(id_of_token(token)) if TOKEN.fullmatch(token) else None
+    share = Share.of(hashed(token)) if TOKEN.fullmatch(token) else None
     if share is None or share.expires_at <= time.time():
         raise not_found()
     row, ledger = find_all((Recording, share.recording_id, share.user_id), (Ledger, share.user_id, 0))
@@ -192,5 +184,5 @@ def url_of(shared: Shared, *, inline: bool, head: bool = False) -> str:
     how: dict[str, Any] = {"inline": inline, "seconds": presigning.SHARED_SECONDS, "head": head}
     if share.is_excerpt:
         name = f"{row.name.rpartition('.')[0] or row.name}.m4a"
-        return presigning.presign_get(row.excerpt_key(share.share_id), name=name, content_type="audio/mp4", **how)
+        return presigning.presign_get(row.excerpt_key(share.public_id), name=name, content_type="audio/mp4", **how)
     return presigning.presign_get(row.stored_key, name=row.name, content_type=row.content_type, **how)

@@ -73,13 +73,13 @@ def set_shares(row: Recording, ledger: Ledger, kept: list[dict[str, Any]], new: 
     def join(write: TransactWrite) -> None:
         for entry in row.shares or []:
             if entry not in kept:
-                write.delete(Share(f"share:{entry['id']}"))
+                write.delete(Share.bare(entry["id"]))
                 if entry["excerpt"]:
                     write.save(Excerpt.of(entry["id"], row, due_at=now()))
         if new:
             write.save(new, Share.id.does_not_exist())
             if new.is_excerpt:
-                write.save(Excerpt.of(new.share_id, row, due_at=days_from_now(CUT_DAYS)))
+                write.save(Excerpt.of(new.public_id, row, due_at=days_from_now(CUT_DAYS)))
 
     return change(row, ledger, {"shares": entries or None}, also=join)
 
@@ -88,11 +88,14 @@ def conclude_excerpt(share: Share, row: Recording, status: str) -> None:
     """`ready` or `failed`. The sweep looks again when the share expires. Raises Conflict where it is not `preparing`
     any more, or is gone. Takes no version: what is shared stays the same.
     """
-    id = f"excerpt:{share.share_id}"
     until = stamp(datetime.datetime.fromtimestamp(share.expires_at, datetime.UTC))
     write = transaction()
     write.update(share, [Share.status.set(status)], condition=Share.status == "preparing")
-    write.update(Excerpt(id, row.user_id), [Excerpt.due_at.set(until)], condition=Excerpt.id.exists())
+    write.update(
+        Excerpt(Excerpt.id_of(share.public_id), row.user_id),
+        [Excerpt.due_at.set(until)],
+        condition=Excerpt.id.exists(),
+    )
     commit(write)
 
 
@@ -101,7 +104,7 @@ def recut(share: Share, row: Recording) -> None:
     write = transaction()
     actions: list[Action] = [Share.status.set("preparing"), Share.tries.remove()]
     write.update(share, actions, condition=Share.status == "ready")
-    write.save(Excerpt.of(share.share_id, row, due_at=days_from_now(CUT_DAYS)))
+    write.save(Excerpt.of(share.public_id, row, due_at=days_from_now(CUT_DAYS)))
     commit(write)
 
 
@@ -157,9 +160,9 @@ def remove(row: Recording) -> None:
     """
     write = transaction()
     for entry in row.shares or []:
-        write.delete(Share(f"share:{entry['id']}"))
+        write.delete(Share.bare(entry["id"]))
         if entry["excerpt"]:
-            write.delete(Excerpt(f"excerpt:{entry['id']}", row.user_id))
+            write.delete(Excerpt(Excerpt.id_of(entry["id"]), row.user_id))
     write.delete(row, (Recording.status == "purging") & (Recording.attempt == row.attempt))
     write.update(Ledger(row.user_id), [Ledger.used_bytes.add(-row.size)], condition=Ledger.last_version.exists())
     commit(write)
@@ -241,7 +244,7 @@ def _erase_shares(user_id: str, ids: Iterable[str]) -> None:
     if entries:
         with Share.batch_write() as shares:
             for entry in entries:
-                shares.delete(Share(f"share:{entry['id']}"))
+                shares.delete(Share.bare(entry["id"]))
         with Excerpt.batch_write() as excerpts:
             for entry in entries:
-                excerpts.delete(Excerpt(f"excerpt:{entry['id']}", user_id))
+                excerpts.delete(Excerpt(Excerpt.id_of(entry["id"]), user_id))

@@ -11,11 +11,11 @@ from typing import Any, Literal
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from accounts import keys, login
+from accounts import login
 from accounts.credentials import Proof
-from accounts.keys import new_secret
 from accounts.models import Account, Identity
 from recorder_project.paging import dump_cursor
+from recorder_project.tokens import hashed, new_token
 from recordings.models import Recording
 from tests.accounts.test_sessions import another_device, expire
 from tests.client import Answer, Client, declare, sign_up
@@ -202,9 +202,9 @@ def test_keys_that_are_worth_nothing(hers: Possessions, alice: Client) -> None:
     id, _, secret = alice.auth_key.partition(".")
     broken = [
         "nonsense",
-        f"{id}.{new_secret()}",
+        f"{id}.{new_token()}",
         f"{'0' * 32}.{secret}",
-        f"{id}.{keys.hashed(secret)}",
+        f"{id}.{hashed(secret)}",
         f"{id}.",
         secret,
     ]

@@ -92,7 +92,7 @@ def to_bytes(request: HttpRequest, token: str, *, inline: bool) -> HttpResponse:
 
 def unlock(request: HttpRequest, shared: Shared, token: str) -> HttpResponse:
     """Take a password. The cookie that it gets opens this share and no other."""
-    id, path = shared.share.share_id, f"/s/{token}"
+    id, path = shared.share.public_id, f"/s/{token}"
     throttles.hit("share_password", f"{id}:{throttles.address(request)}")
     throttles.hit("share_passwords", id)
     password = request.POST.get("password", "")[:MOST_TYPED]
@@ -120,7 +120,7 @@ def unlocked(request: HttpRequest, shared: Shared) -> bool:
         opened = signing.loads(request.COOKIES.get(UNLOCKED, ""), salt=SALT, max_age=UNLOCKED_SECONDS)
     except signing.BadSignature:
         return False
-    return constant_time_compare(str(opened), shared.share.share_id)
+    return constant_time_compare(str(opened), shared.share.public_id)
 
 
 def page(

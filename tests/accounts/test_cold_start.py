@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from accounts import keys
+from recorder_project.tokens import hashed
 
 USER, SECRET = "0" * 32, "x" * 43
 ASK = """
@@ -43,7 +43,7 @@ OTHERS |= {"drf_spectacular.openapi", "drf_spectacular.generators", "django.test
 @pytest.fixture
 def dynamodb() -> Iterator[str]:
     """As much of DynamoDB as an authenticated list needs, for a process of its own."""
-    session = {"id": USER, "auth_key": keys.hashed(SECRET), "device_name": "", "authenticated_at": "2020"}
+    session = {"id": USER, "auth_key": hashed(SECRET), "device_name": "", "authenticated_at": "2020"}
     session |= {
         name: time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()) for name in ("created_at", "last_seen_at")
     }

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from accounts import feeds, writes
-from accounts.keys import hashed
 from accounts.models import Account, Feed
+from recorder_project.tokens import hashed
 from tests.accounts.test_identities import in_between
 from tests.client import HOST, Answer, Client
 from tests.state import calls, failing, snapshot

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from accounts.keys import hashed
 from accounts.models import ABSOLUTE, SLIDING, Account
+from recorder_project.tokens import hashed
 from recordings.dynamo import days_from_now
 from tests.client import Client, sign_up
 from tests.state import ledger, sessions, snapshot, work

@@ -3,15 +3,15 @@
 import time
 from datetime import UTC, datetime, timedelta
 
-from accounts.keys import hashed, new_secret
 from accounts.models import ABSOLUTE, SLIDING, Session
+from recorder_project.tokens import hashed, new_token
 from recordings.dynamo import now, stamp
 from tests.client import Client, sign_up
 from tests.state import LONG_AGO, failing, meanwhile, sessions, snapshot
 
 
 def another_device(alice: Client, device_name: str) -> Client:
-    secret = new_secret()
+    secret = new_token()
     session = Session.new(alice.user_id, hashed(secret), device_name=device_name)
     session.save()
     return Client(f"{alice.user_id}.{secret}", alice.user_id, session.auth_key)
