@@ -35,7 +35,7 @@ from tests.recordings import worlds
 from tests.recordings.worlds import Ids, World
 
 START = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
-MODULES = ("recordings.", "accounts.")
+MODULES = ("recordings.", "accounts.", "recorder_project.tokens")
 UNREAD = ("VersionId", "ContentType")  # of an object; nobody looks, and answers that are equal lead to fewer places
 
 
