@@ -54,7 +54,7 @@ integration: $(READY) ## Run the tests on DynamoDB Local and a strict S3; needs 
 	$(PY) -m pytest -p tests.integration.environment -m "not soak and not load" tests/integration
 
 load: $(READY) ## Use Recorder for three minutes, on the same peers, while they fail now and then
-	$(PY) -m pytest -p tests.integration.environment -m load -s tests/integration
+	$(PY) -m pytest -p tests.integration.environment -m load tests/integration
 
 browser: $(READY) $(PAGE) ## Run the tests in a real browser, on the same peers; needs Chromium as well
 	$(PY) -m pytest -m browser tests/browser

@@ -109,9 +109,10 @@ def check_account(account: Account, devices: list[Device]) -> int:
 @pytest.mark.parametrize(
     "seconds", [pytest.param(180, marks=pytest.mark.load), pytest.param(1800, marks=pytest.mark.soak)]
 )
-def test_nothing_is_lost_under_load(aws: None, tmp_path: Path, seconds: float) -> None:
+def test_nothing_is_lost_under_load(
+    aws: None, tmp_path: Path, capfd: pytest.CaptureFixture[str], seconds: float
+) -> None:
     seed = random.randrange(2**32)
-    print(f"seed {seed}")
     with served(tmp_path, random.Random(seed)) as (url, worker, relays):
         scale = Scale(worker)
         people = [sign_up() for _ in range(ACCOUNTS)]
@@ -129,9 +130,11 @@ def test_nothing_is_lost_under_load(aws: None, tmp_path: Path, seconds: float) -
         injected = [dict(relay.done) for relay in relays]
     statuses = sum((device.statuses for device in devices), Counter[str]())
     shown = (tmp_path / "api.log").read_text()
-    print(f"{statuses.total()} requests: {dict(statuses)}")
-    print(f"at DynamoDB {injected[0]}; at S3 {injected[1]}")
-    print(f"memory {min(scale.weights) >> 20} to {max(scale.weights) >> 20} MiB, grew by {scale.growth() >> 10} KiB")
+    least, most = min(scale.weights) >> 20, max(scale.weights) >> 20
+    with capfd.disabled():
+        print(f"\nseed {seed}; {statuses.total()} requests: {dict(statuses)}")
+        print(f"at DynamoDB {injected[0]}; at S3 {injected[1]}")
+        print(f"memory {least} to {most} MiB, grew by {scale.growth() >> 10} KiB")
     assert not [fault for device in devices for fault in device.faults]
     assert not [status for status in statuses if status[-3:] >= "500" and status[-3:] != "503"]
     assert "Traceback" not in shown
@@ -143,4 +146,5 @@ def test_nothing_is_lost_under_load(aws: None, tmp_path: Path, seconds: float) -
     alive = sum(
         check_account(account, [device for device in devices if device.account is account]) for account in accounts
     )
-    print(f"{alive} recordings are there, {sum(len(account.purged) for account in accounts)} were purged")
+    with capfd.disabled():
+        print(f"{alive} recordings are there, {sum(len(account.purged) for account in accounts)} were purged")
