@@ -127,8 +127,7 @@ def page(
     request: HttpRequest, state: str, status: int = 200, *, retry_after: int | None = None, **more: Any
 ) -> HttpResponse:
     """The one page in one of its states: ready, preparing, failed, password or problem."""
-    language = words.language(request)
-    context = {"lang": language, "words": words.WORDS[language], "state": state, "status": status, **more}
+    context = {**words.of(request), "state": state, "status": status, **more}
     context["wait"] = context["words"]["many_text"].format(retry_after or 0)
     response = render(request, "web/share.html", context, status=status)
     response["Cache-Control"] = "no-store"

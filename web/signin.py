@@ -25,6 +25,7 @@ from accounts.authentication import session_of, set_cookie
 from accounts.providers import Provider, offered
 from recorder_project.links import origin
 from recorder_project.problems import Problem, not_found
+from web import words
 
 FLOW_SECONDS = 600
 FLOW = "recorder-login" if settings.LOCAL else "__Host-recorder-login"
@@ -48,7 +49,14 @@ def shows_problems(view: View) -> View:
 
 def page(request: HttpRequest, target: str, problem: Problem | None = None) -> HttpResponse:
     """The sign-in page."""
-    context = {"next": target, "providers": offered(), "user": session_of(request), "problem": problem}
+    context = words.of(request) | {"next": target, "user": session_of(request), "guest": "guest" in offered()}
+    context["problem"] = problem and words.problem(problem, context["lang"])
+    context["providers"] = [
+        {"name": provider.provider}
+        | {say: context["words"][say].format(provider.label) for say in ("continue", "link_this", "link_too")}
+        for provider in offered().values()
+        if provider.exchanges
+    ]
     response = render(request, "web/login.html", context, status=problem.status_code if problem else 200)
     response["Cache-Control"] = "no-store"
     if problem and problem.retry_after:

@@ -16,6 +16,7 @@ from recorder_project import problems
 from recorder_project.problems import Problem
 from recordings.bucket import reachable
 from recordings.models import Ledger
+from web import words
 from web.signin import own_target, page, shows_problems
 
 BUILT = Path(__file__).parent / "static/web/app"  # what `npm run build` makes of web/src
@@ -26,7 +27,7 @@ def home(request: HttpRequest) -> HttpResponse:
     """The recorder page for who is signed in, if it has been built; else a page that leads to what there is."""
     session = session_of(request)
     name = "recorder" if session and (BUILT / "main.js").exists() else "home"
-    return render(request, f"web/{name}.html", {"user": session})
+    return render(request, f"web/{name}.html", words.of(request) | {"user": session})
 
 
 @require_GET

@@ -1,9 +1,12 @@
-"""What the pages of shares say, in English and Korean, and how they write times."""
+"""What the pages that the server writes say, in English and Korean, and how they write times."""
 
 import datetime
+from typing import Any
 
 from django.http import HttpRequest
 from django.utils.translation.trans_real import parse_accept_lang_header
+
+from recorder_project.problems import Problem
 
 WORDS = {
     "en": {
@@ -27,6 +30,25 @@ WORDS = {
         "many_text": "Wait {0} seconds, then try again.",
         "away": "Not available just now",
         "away_text": "Try again in a moment.",
+        "promise": "Your recordings: never lost, never altered, never seen by anybody else.",
+        "signed_in": "You are signed in. Account",
+        "library": "Your recordings",
+        "trash": "The trash",
+        "account": "Your account",
+        "devices": "Your devices",
+        "sign_out": "Sign out",
+        "sign_in": "Sign in",
+        "api": "The API",
+        "link": "Link a login",
+        "link_text": "Whoever signs in with it opens the account that is signed in here.",
+        "link_this": "Link {0}",
+        "link_too": "Link {0} to the account that is signed in",
+        "back": "Back",
+        "continue": "Continue with {0}",
+        "guest": "Continue as a guest",
+        "guest_text": "A new, empty account. It lives in this browser and goes after 30 days without use.",
+        "key": "Key of a signed-in app",
+        "with_key": "Sign in with the key",
     },
     "ko": {
         "title": "공유된 녹음",
@@ -49,8 +71,52 @@ WORDS = {
         "many_text": "{0}초 뒤에 다시 시도해 주세요.",
         "away": "지금은 사용할 수 없습니다",
         "away_text": "잠시 후 다시 시도해 주세요.",
+        "promise": "녹음을 잃어버리지 않고, 바꾸지 않고, 다른 누구에게도 보여 주지 않습니다.",
+        "signed_in": "로그인했습니다. 계정",
+        "library": "내 녹음",
+        "trash": "휴지통",
+        "account": "내 계정",
+        "devices": "내 기기",
+        "sign_out": "로그아웃",
+        "sign_in": "로그인",
+        "api": "API",
+        "link": "로그인 수단 연결",
+        "link_text": "이 수단으로 로그인하는 사람은 지금 로그인한 이 계정을 열게 됩니다.",
+        "link_this": "{0} 연결",
+        "link_too": "지금 로그인한 계정에 {0} 연결",
+        "back": "뒤로",
+        "continue": "{0}(으)로 계속하기",
+        "guest": "게스트로 계속하기",
+        "guest_text": "비어 있는 새 계정입니다. 이 브라우저에만 남고, 30일 동안 쓰지 않으면 사라집니다.",
+        "key": "로그인한 앱의 키",
+        "with_key": "키로 로그인",
     },
 }
+
+# What a Problem says in English itself.
+PROBLEMS = {
+    "ko": {
+        "invalid_key": "키가 올바르지 않거나 그 세션이 끝났습니다.",
+        "login_failed": "그곳에서 로그인이 이루어지지 않았습니다. 다시 시도하거나 다른 방법으로 로그인해 주세요.",
+        "unknown_login": "이 브라우저에서 시작하지 않았거나 너무 오래된 로그인입니다. 처음부터 다시 해 주세요.",
+        "invalid_credential": "이 로그인은 받아들일 수 없습니다. 처음부터 다시 해 주세요.",
+        "identity_in_use": "이 로그인은 다른 계정에 연결되어 있습니다. 바뀐 것은 없습니다.",
+        "account_closed": "이 계정은 닫혔습니다.",
+        "not_found": "여기에는 아무것도 없습니다.",
+        "too_many_requests": "요청이 너무 많습니다. 잠시 후 다시 시도해 주세요.",
+        "unavailable": "지금은 사용할 수 없습니다. 잃어버린 것은 없습니다. 잠시 후 다시 시도해 주세요.",
+    }
+}
+
+
+def of(request: HttpRequest) -> dict[str, Any]:
+    """What a template needs to speak the browser's language: `lang` and `words`."""
+    lang = language(request)
+    return {"lang": lang, "words": WORDS[lang]}
+
+
+def problem(problem: Problem, lang: str) -> str:
+    return PROBLEMS.get(lang, {}).get(problem.code, str(problem.detail))
 
 
 def language(request: HttpRequest) -> str:

@@ -8,6 +8,7 @@ import pytest
 from accounts.authentication import COOKIE
 from tests.client import HOST, Answer, Client
 from tests.state import calls, failing, sessions, snapshot
+from web.words import WORDS
 
 HTML = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"  # as browsers send it
 
@@ -215,3 +216,16 @@ def test_docs(browser: Browser) -> None:
     assert (page.status, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert "swagger-ui" in page.content.decode()
     assert "//cdn" not in page.content.decode()
+
+
+def test_the_pages_in_korean(browser: Browser) -> None:
+    home, login = (browser.get(path, accept=HTML, accept_language="ko-KR, en;q=0.8") for path in ("/", "/login/"))
+    assert '<html lang="ko">' in home.content.decode()
+    assert "로그인" in home.content.decode()
+    assert "게스트로 계속하기" in login.content.decode()
+    assert "guest" not in login.content.decode().replace('value="guest"', "")
+
+
+def test_both_languages_say_the_same() -> None:
+    english, korean = ({name: text.count("{0}") for name, text in words.items()} for words in WORDS.values())
+    assert english == korean

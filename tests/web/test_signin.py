@@ -75,6 +75,14 @@ def test_the_page_shows_what_is_on(browser: Browser, world: World, settings: Set
     assert "google" not in content.lower()
 
 
+def test_the_page_and_its_problems_in_korean(browser: Browser, world: World) -> None:
+    korean: dict[str, Any] = HTTPS | {"headers": {"accept-language": "ko"}}
+    assert "Corp(으)로 계속하기" in browser.get("/login/", **korean).content.decode()
+    refused = browser.get("/login/corp/callback/?code=x&state=x", **korean)
+    assert refused.status_code == 400
+    assert "처음부터 다시" in refused.content.decode()
+
+
 def test_one_signs_in_and_lands_where_one_came_from(browser: Browser, world: World) -> None:
     asked = begin(browser, query="?next=/api/v1/recordings/")
     assert asked[""] == "https://issuer.test/auth"
