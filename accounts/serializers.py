@@ -6,8 +6,8 @@ from django.conf import settings
 from rest_framework import serializers
 
 from accounts.providers import offered
-from recordings.fields import Form, Text
-from recordings.serializers import DetailSerializer, StrictSerializer, text
+from recordings.fields import Form, StrictSerializer, Text, text
+from recordings.serializers import DetailSerializer
 from recordings.share_serializers import ShareSerializer
 
 

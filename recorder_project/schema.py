@@ -52,7 +52,7 @@ class AuthKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
 class Strict(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
     """A misspelt field is an error, and the document says so."""
 
-    target_class = "recordings.serializers.StrictSerializer"
+    target_class = "recordings.fields.StrictSerializer"
     match_subclasses = True
 
     def map_serializer(self, auto_schema: Any, direction: Any) -> Any:

@@ -6,9 +6,8 @@ from typing import Any
 from rest_framework import serializers
 
 from recordings.dynamo import stamp
-from recordings.fields import Number, Text
+from recordings.fields import Moment, Number, StrictSerializer, Text
 from recordings.models import Share
-from recordings.serializers import Moment, StrictSerializer
 
 DEFAULT_DAYS = 7
 SKEW = datetime.timedelta(minutes=5)  # by which a caller's clock may be ahead

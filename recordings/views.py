@@ -16,7 +16,7 @@ from rest_framework.viewsets import ViewSet
 from recorder_project.documented import extend_schema
 from recorder_project.parsers import RawParser
 from recorder_project.problems import Problem
-from recordings import completion, markers, serializers, services, sync, uploads
+from recordings import completion, fields, markers, serializers, services, sync, uploads
 from recordings.dynamo import days_from_now
 from recordings.models import Recording
 from recordings.presigning import DOWNLOAD_SECONDS
@@ -202,10 +202,10 @@ class RecordingViewSet(ViewSet):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("name", serializers.NAME, OpenApiParameter.PATH),
+            OpenApiParameter("name", fields.NAME, OpenApiParameter.PATH),
             serializers.UploadQuery,
         ],
-        request=dict.fromkeys(serializers.CONTENT_TYPES, OpenApiTypes.BINARY),
+        request=dict.fromkeys(fields.CONTENT_TYPES, OpenApiTypes.BINARY),
         responses={201: serializers.RecordingSerializer, 200: serializers.RecordingSerializer},
     )
     @action(detail=False, methods=["put"], url_path=r"upload/(?P<name>[\s\S]+)", parser_classes=[RawParser])
