@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from recordings import audio
-from recordings.audio import Envelope, Facts, find_sound
+from recordings.audio import Facts
+from recordings.envelope import Envelope, find_sound
 from recordings.segments import pack, unpack
 from tests.sound import FORMS, encode, rate_of, silence, tone
 
