@@ -21,6 +21,7 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 
+from accounts.services import set_quota
 from recordings import storage
 from recordings.handlers import handler
 from tests.client import Client, sign_up
@@ -117,6 +118,8 @@ def test_nothing_is_lost_under_load(
         scale = Scale(worker)
         people = [sign_up() for _ in range(ACCOUNTS)]
         accounts = [Account(person.auth_key, person.user_id) for person in people]
+        for account in accounts:
+            set_quota(account.user_id, 100 * 2**30)  # half an hour fills a gigabyte
         until = time.monotonic() + seconds
         devices = [
             Device(url, account, random.Random(f"{seed} {number}"), until)
