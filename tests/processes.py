@@ -1,13 +1,25 @@
 """Programs that tests start."""
 
 import os
+import secrets
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ENDS_WITHIN = 15  # seconds
+# Systems give higher ones to outgoing connections, which would take one before its server does.
+PORTS = range(20_000, 32_000)
+
+
+def free_port() -> int:
+    """One that a server can soon have. No seed of the tests decides on it: workers have the same one."""
+    while True:
+        port = secrets.choice(PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @contextmanager

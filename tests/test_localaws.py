@@ -16,6 +16,7 @@ import requests
 from botocore.config import Config
 
 from recorder_project import localaws
+from tests.processes import free_port
 
 ROW: dict[str, Any] = {
     "id": {"S": "a"},
@@ -31,8 +32,7 @@ class Aws:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.bind = f"127.0.0.1:{free.getsockname()[1]}"
+        self.bind = f"127.0.0.1:{free_port()}"
         keys: dict[str, Any] = {
             "endpoint_url": f"http://{self.bind}",
             "region_name": "us-east-1",
@@ -147,7 +147,6 @@ def test_answers_pages_of_this_machine_only(aws: Aws, header: str, value: str, s
 
 
 def test_ends_with_the_process_that_started_it(aws: Aws) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        bind = f"127.0.0.1:{free.getsockname()[1]}"
+    bind = f"127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "recorder_project.localaws", bind, "999999999"]  # no such parent
     subprocess.run(command, check=True, timeout=30, capture_output=True)

@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,8 @@ from typing import Any, Literal
 from urllib.parse import quote, unquote
 
 import httpx
+
+from tests.processes import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 AUDIO = ROOT / "tests" / "audio"
@@ -185,12 +186,6 @@ class Server:
     def tail(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return "\n".join(lines[-40:])
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def processes() -> dict[int, int]:

@@ -1,7 +1,6 @@
 """A real browser, and the real server on real peers. `make browser` runs these tests; any other run skips them."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from tests.integration import peers
+from tests.processes import free_port
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -110,8 +110,7 @@ def create_tables(environ: dict[str, str]) -> None:
 
 
 def free_addresses() -> tuple[str, str]:
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-        return f"http://127.0.0.1:{one.getsockname()[1]}", f"http://127.0.0.1:{two.getsockname()[1]}"
+    return f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
 
 
 def wait(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:

@@ -1,7 +1,6 @@
 """The image does its jobs: HTTP on Lambda, S3's events and the schedule, gunicorn; and holds nothing it needn't."""
 
 import json
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +18,7 @@ from tests.deploy.jobs import LARGE, close_account, main_job, put_parts
 from tests.image.conftest import environ, function
 from tests.image.container import running
 from tests.image.runtime import Lambda, LambdaClient, RuntimeFailedError, signed_up
+from tests.processes import free_port
 from tests.state import kept, make_due, row
 
 ROOT = Path(__file__).parents[2]
@@ -118,8 +118,7 @@ class Served:
 @contextmanager
 def served(log: Path, settings: dict[str, str]) -> Iterator[str]:
     """Its URL, once it answers."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     url = f"http://127.0.0.1:{port}"
     with running(["serve"], {**settings, "PORT": port}, log) as process:
         until = time.monotonic() + 60

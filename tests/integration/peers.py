@@ -17,7 +17,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tarfile
@@ -44,13 +43,12 @@ class PeerError(Exception):
 
 def environ() -> dict[str, str]:
     """What points Recorder, and any AWS SDK, at peers on free ports of this machine."""
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-        return {
-            "AWS_ENDPOINT_URL_DYNAMODB": f"http://127.0.0.1:{one.getsockname()[1]}",
-            "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{two.getsockname()[1]}",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-        }
+    return {
+        "AWS_ENDPOINT_URL_DYNAMODB": f"http://127.0.0.1:{processes.free_port()}",
+        "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{processes.free_port()}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
 
 
 @contextmanager

@@ -9,7 +9,6 @@ import os
 import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ from examples.client import Recorder
 from recordings import storage
 from recordings.handlers import handler
 from tests.integration.relay import Relay, relaying
+from tests.processes import free_port
 from tests.state import check_books, kept, snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,8 +54,7 @@ class Scene:
 @pytest.fixture
 def scene(aws: None, tmp_path: Path) -> Iterator[Scene]:
     assert settings.S3_ENDPOINT_URL
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     with ExitStack() as stack:
         s3, inner, api = (
             stack.enter_context(relaying(target))

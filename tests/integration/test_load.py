@@ -7,7 +7,6 @@ what is due and S3's events have come. Requests answer nothing above 500 but 503
 
 import io
 import random
-import socket
 import statistics
 import subprocess
 import threading
@@ -29,6 +28,7 @@ from tests.integration import faults
 from tests.integration.devices import Account, Device
 from tests.integration.test_kill import serving
 from tests.mirror import stored
+from tests.processes import free_port
 from tests.state import check_books, kept
 
 ACCOUNTS, DEVICES = 4, 2  # of each
@@ -40,8 +40,7 @@ def served(tmp_path: Path, dice: random.Random) -> Iterator[tuple[str, int, list
     """The API's address, its worker's process id, and the relays between it and its peers."""
     assert settings.DYNAMODB_ENDPOINT_URL
     assert settings.S3_ENDPOINT_URL
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     with ExitStack() as stack:
         peers = ((settings.DYNAMODB_ENDPOINT_URL, faults.DYNAMODB), (settings.S3_ENDPOINT_URL, faults.S3))
         relays = [stack.enter_context(faults.failing_now_and_then(*peer, dice)) for peer in peers]

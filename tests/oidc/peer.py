@@ -9,7 +9,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 import requests
+
+from tests.processes import free_port
 
 HERE = Path(__file__).parent
 HOME = HERE.parents[1] / ".local" / "oidc"
@@ -141,8 +142,7 @@ class Provider:
 def running(jwks: dict[str, Any], clients: list[dict[str, Any]] = CLIENTS) -> Iterator[Provider]:
     """The provider, answering until the block ends."""
     install()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="recorder-oidc-") as scratch:
         configuration = Path(scratch) / "configuration.json"
         provider = Provider(f"http://127.0.0.1:{port}", None, configuration, clients)  # type: ignore[arg-type]
