@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # __Host- makes browsers refuse a cookie that another host of the same domain has set.
 COOKIE = "recorder" if settings.LOCAL else "__Host-recorder"
+# The account that the recorder page is of. Its cookie may be another's by now: a browser's tabs share one.
+ACCOUNT = "X-Recorder-Account"
 
 
 class AuthKeyAuthentication(BaseAuthentication):
@@ -41,6 +43,8 @@ class AuthKeyAuthentication(BaseAuthentication):
         check.process_request(request._request)
         if check.process_view(request._request, lambda request: HttpResponse(), (), {}):
             raise Problem(403, "csrf_failed", "A call that changes something needs the page's CSRF token.")
+        if request.headers.get(ACCOUNT, session.id) != session.id:
+            raise Problem(409, "other_account", "This browser is signed in to another account than this page is of.")
         return session, session
 
     def authenticate_header(self, request: Request) -> str:

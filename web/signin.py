@@ -50,6 +50,7 @@ def shows_problems(view: View) -> View:
 def page(request: HttpRequest, target: str, problem: Problem | None = None) -> HttpResponse:
     """The sign-in page."""
     context = words.of(request) | {"next": target, "user": session_of(request), "guest": "guest" in offered()}
+    context["account"] = request.GET.get("account") or (context["user"] and context["user"].id)
     context["problem"] = problem and words.problem(problem, context["lang"])
     context["providers"] = [
         {"name": provider.provider}
@@ -88,7 +89,11 @@ def start(request: HttpRequest, name: str) -> HttpResponse:
         "code_verifier": secrets.token_urlsafe(48),
         "next": own_target(request, target),
     }
-    if request.method == "POST" and (session := session_of(request)):
+    session = session_of(request) if request.method == "POST" else None
+    meant = request.POST.get("account", "")
+    if meant and (session is None or session.id != meant):
+        raise Problem(409, "other_account", "This account is not the one signed in here by now. Nothing was linked.")
+    if session:
         flow["link"] = f"{session.id}:{session.auth_key}"
     url = authorize(
         provider,

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import feedparser
 import httpx
@@ -445,6 +446,85 @@ def test_what_went_into_the_trash_comes_back(page: Page) -> None:
     expect(page.get_by_role("heading", name="The trash is empty")).to_be_visible()
     page.get_by_role("link", name="Recordings").click()
     expect(page.locator(".item")).to_have_count(1)
+
+
+STORE = """async account => {
+    const database = await new Promise((done) => {
+        const asked = indexedDB.open(`recorder-${account}`, 1);
+        asked.onsuccess = () => done(asked.result);
+    });
+    const read = database.transaction(["takes", "chunks"]);
+    const takes = read.objectStore("takes").getAll(), chunks = read.objectStore("chunks").getAll();
+    await new Promise((done) => (read.oncomplete = done));
+    database.close();
+    return takes.result.map((take) => ({
+        ...take, pieces: chunks.result.filter((piece) => piece.take === take.id).map((piece) => piece.blob.size) }));
+}"""
+
+
+def account(page: Page) -> str:
+    return page.locator("body").get_attribute("data-account") or ""
+
+
+def stored(page: Page, of: str = "") -> list[dict[str, Any]]:
+    """The takes in the browser's store of an account, each with the sizes of its pieces."""
+    found: list[dict[str, Any]] = page.evaluate(STORE, of or account(page))
+    return found
+
+
+def names(page: Page) -> list[str]:
+    """The names of the recordings of who is signed in now."""
+    listed = page.context.request.get(page.url.partition("/#")[0].rstrip("/") + "/api/v1/recordings/").json()
+    return [row["name"] for row in listed["results"]]
+
+
+def another_guest(page: Page, url: str) -> Page:
+    """Another tab, where somebody else has signed in."""
+    tab = page.context.new_page()
+    tab.goto(f"{url}/login/")
+    before = account(page)
+    tab.context.clear_cookies(name="recorder")
+    tab.get_by_role("button", name="Continue as a guest").click()
+    expect(tab.get_by_role("heading", name="Nothing here yet")).to_be_visible(timeout=SOON)
+    assert account(tab) != before
+    return tab
+
+
+def test_a_tab_that_was_left_open_does_nothing_in_another_account(page: Page, url: str) -> None:
+    alice = account(page)
+    page.route("**/api/v1/recordings/", lambda route: route.abort())
+    page.locator("input[type=file]").set_input_files(AUDIO / "speech.m4a")
+    expect(page.locator(".pending li")).to_have_count(1)
+    bobs = another_guest(page, url)
+    page.unroute("**/api/v1/recordings/")
+    expect(page.locator("body")).to_have_attribute("data-account", account(bobs), timeout=SOON)  # by itself
+    assert names(bobs) == []
+    (take,) = stored(page, alice)
+    assert (take["state"], take.get("problem"), len(take["pieces"])) == ("waiting", None, 1)
+
+
+def test_a_tab_that_was_left_open_closes_no_other_account(page: Page, url: str) -> None:
+    page.get_by_role("link", name="Account").click()
+    page.get_by_role("button", name="Close the account").click()
+    bobs = another_guest(page, url)
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.locator("body")).to_have_attribute("data-account", account(bobs), timeout=SOON)
+    assert page.context.request.get(f"{url}/api/v1/accounts/me/").json()["user_id"] == account(bobs)
+
+
+def test_a_recording_goes_on_when_its_account_is_signed_out(page: Page, url: str) -> None:
+    alice = account(page)
+    page.get_by_role("button", name="Record", exact=True).click()
+    bobs = another_guest(page, url)
+    page.evaluate("dispatchEvent(new Event('used'))")
+    expect(page.get_by_role("alert")).to_contain_text("The recording goes on")
+    page.wait_for_timeout(2500)
+    page.get_by_role("button", name="Stop and save").click()
+    expect(page.locator("body")).to_have_attribute("data-account", account(bobs), timeout=SOON)
+    (take,) = stored(page, alice)
+    assert (take["state"], take.get("problem")) == ("waiting", None)
+    assert sum(take["pieces"]) > 0
+    assert names(bobs) == []
 
 
 def test_signing_out(page: Page) -> None:

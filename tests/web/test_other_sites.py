@@ -137,6 +137,26 @@ def test_a_cookie_and_a_key_are_not_mixed_up(browser: Browser, alice: Client, ch
         assert browser.get("/api/v1/accounts/me/", secure=True, headers={"authorization": scheme}).status_code == 401
 
 
+# Other tabs of this browser.
+
+
+@pytest.mark.parametrize("call", [call for call, entry in MATRIX.items() if entry.kind != "open"])
+def test_a_page_of_another_account_can_do_nothing(browser: Browser, charlie: Client, call: str) -> None:
+    """Charlie's tab stays open while alice signs in in another one, so that its calls come with her cookie."""
+    token, entry = browser.cookies["csrftoken"].value, MATRIX[call]
+    before = snapshot()
+    answer = send(browser, call, entry, origin=HERE, x_csrftoken=token, x_recorder_account=charlie.user_id)
+    assert (answer.status_code, answer.json()["code"]) == (409, "other_account")
+    assert snapshot() == before
+
+
+def test_a_page_of_the_same_account_can(browser: Browser, alice: Client, charlie: Client) -> None:
+    """And whoever sends a key is who the key says."""
+    path, name = "/api/v1/accounts/me/", "x-recorder-account"
+    assert browser.get(path, secure=True, headers={name: alice.user_id}).status_code == 200
+    assert alice.get("accounts/me/", x_recorder_account=charlie.user_id).status == 200
+
+
 # Cookies.
 
 

@@ -237,6 +237,21 @@ def test_the_page_for_linking_can_do_nothing_else(browser: Browser, world: World
     assert b"evil.test" not in browser.get("/login/?link=1&next=//evil.test", **HTTPS).content
 
 
+def test_a_login_is_linked_to_the_account_that_was_meant(browser: Browser, world: World) -> None:
+    """The account page of one account leads there, and by then the browser is signed in to another one, or to none."""
+    guest, other = sign_up(), sign_up()
+    browser.cookies[COOKIE] = other.auth_key
+    page = browser.get(f"/login/?link=1&account={guest.user_id}", **HTTPS).content.decode()
+    assert f'name="account" value="{guest.user_id}"' in page
+    form = {"csrfmiddlewaretoken": browser.cookies["csrftoken"].value, "account": guest.user_id}
+    for auth_key, status in ((other.auth_key, 409), ("", 409), (guest.auth_key, 302)):
+        browser.cookies[COOKIE] = auth_key
+        answer = browser.post("/login/corp/", form, headers={"referer": "https://recorder.test/login/"}, **HTTPS)
+        assert answer.status_code == status
+    browser.cookies[COOKIE] = other.auth_key
+    assert f'name="account" value="{other.user_id}"' in browser.get("/login/?link=1", **HTTPS).content.decode()
+
+
 def test_following_the_button_while_signed_in_links_nothing(browser: Browser, world: World) -> None:
     guest = sign_up()
     browser.cookies[COOKIE] = guest.auth_key

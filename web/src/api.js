@@ -13,12 +13,21 @@ export function passing(error) {
   return error instanceof TypeError || (error instanceof Problem && (error.status >= 500 || error.status === 429));
 }
 
+/**
+ * The browser is signed in to another account by now, or to none: this page can do nothing more, and is told to go.
+ * Whoever asked waits until then. A refusal would make a fault of what only has to wait for its own account.
+ */
+function leave(target) {
+  dispatchEvent(new CustomEvent("leave", { detail: target }));
+  return new Promise(() => {});
+}
+
 function token() {
   return document.cookie.match(/(?:^|; )csrftoken=([^;]*)/)?.[1] ?? "";
 }
 
 export async function call(method, path, body) {
-  const headers = { Accept: "application/json" };
+  const headers = { Accept: "application/json", "X-Recorder-Account": document.body.dataset.account };
   if (method !== "GET") headers["X-CSRFToken"] = token();
   if (body !== undefined) headers["Content-Type"] = "application/json";
   const answer = await fetch(`/api/v1/${path}`, {
@@ -30,7 +39,8 @@ export async function call(method, path, body) {
   if (answer.status === 204 || answer.status === 202) return null;
   const content = (answer.headers.get("Content-Type") ?? "").includes("json") ? await answer.json() : {};
   if (answer.ok) return content;
-  if (answer.status === 401) location.assign(`/login/?next=${encodeURIComponent(location.pathname)}`);
+  if (content.code === "other_account") return leave("/");
+  if (answer.status === 401) return leave(`/login/?next=${encodeURIComponent(location.pathname)}`);
   throw new Problem(answer.status, content);
 }
 

@@ -32,6 +32,6 @@ export async function logins(again) {
         ),
       ),
     ),
-    offered && h("a", { class: "button", href: `/login/?link=1&next=${encodeURIComponent("/#/account")}` }, t("link_login")),
+    offered && h("a", { class: "button", href: `/login/?link=1&account=${document.body.dataset.account}&next=${encodeURIComponent("/#/account")}` }, t("link_login")),
   );
 }

@@ -17,6 +17,7 @@ const main = document.querySelector("main");
 const bar = document.getElementById("bar");
 const library = new Library(main);
 let take = null;
+let leaving = null; // where to go, once nothing is being recorded
 
 // Where we are.
 
@@ -43,6 +44,10 @@ async function showUsage() {
 // Recording.
 
 const problem = h("div", { class: "problem", role: "alert" });
+
+function alarm(words) {
+  problem.replaceChildren(h("h2", {}, t(words)), h("p", {}, t(`${words}_text`)));
+}
 
 function idle() {
   const file = h("input", { type: "file", multiple: true, accept: "audio/*,video/mp4,video/webm,.amr,.caf,.opus", hidden: true, onchange: () => add(file.files) });
@@ -118,6 +123,7 @@ function running() {
     await mine.stop();
     take = null;
     bar.classList.remove("live", "paused");
+    if (leaving) location.replace(leaving);
     idle();
   }
 
@@ -130,6 +136,7 @@ function running() {
 
   bar.classList.add("live");
   bar.replaceChildren(
+    problem,
     h("div", { class: "row controls" }, h("span", { class: "side" }, state, time, level), stop, h("span", { class: "side buttons" }, mark, pause)),
   );
   stop.focus();
@@ -167,6 +174,11 @@ addEventListener("drop", (event) => {
 
 addEventListener("keydown", (event) => {
   if (!event.target.closest?.("input, textarea, select, button, a, dialog, [role=slider]")) library.chosen?.press(event);
+});
+addEventListener("leave", ({ detail }) => {
+  leaving = detail;
+  if (take) alarm("signed_out");
+  else location.replace(leaving);
 });
 addEventListener("beforeunload", (event) => take && event.preventDefault());
 addEventListener("hashchange", show);
