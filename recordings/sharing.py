@@ -155,14 +155,17 @@ class Shared:
 
 
 def follow(token: str) -> Shared:
-    """What the link leads to. Raises the same 404 for one that never was, has expired or was revoked, and for a
-    recording that is in the trash, gone, or of a closed account. One GetItem, one BatchGetItem.
+    """What the link leads to. Raises the same 404 for one that never was, has expired or was revoked, for one that its
+    recording does not list, and for a recording in the trash, gone, or of a closed account. One GetItem, one
+    BatchGetItem.
     """
     share = Share.of(hashed(token)) if TOKEN.fullmatch(token) else None
     if share is None or share.expires_at <= time.time():
         raise not_found()
     row, ledger = find_all((Recording, share.recording_id, share.user_id), (Ledger, share.user_id, 0))
     if ledger is None or ledger.closed or row is None or row.trashed_at or row.status in ("uploading", "purging"):
+        raise not_found()
+    if row.share(share.public_id) is None:  # its owner can neither see nor revoke it: the row was lost meanwhile
         raise not_found()
     return Shared(share, row)
 

@@ -12,6 +12,7 @@ from pytest_django.fixtures import Settings
 
 from accounts import throttles
 from accounts.authentication import COOKIE
+from recorder_project.tokens import hashed
 from recordings.models import Ledger, Recording, Share
 from tests.client import HOST, Answer, Client, declare, send
 from tests.recordings.test_budget import spent
@@ -223,6 +224,29 @@ def test_closed_but_for_its_last_steps(alice: Client, listener: Listener, id: st
 
 def test_an_account_without_its_ledger(alice: Client, listener: Listener, token: str) -> None:
     Ledger(alice.user_id).delete()
+    assert gone(listener, token)
+
+
+@pytest.mark.parametrize("excerpt", [{}, {"start": 0, "end": 1}])
+def test_one_that_its_recording_does_not_list(
+    alice: Client, listener: Listener, id: str, excerpt: dict[str, int]
+) -> None:
+    """As after a row was lost and recovered, or a table restored: its owner could neither see nor revoke it."""
+    token = token_of(make(alice, id, **excerpt))
+    other, row = make(alice, id), kept(alice.user_id, id)
+    row.update([Recording.shares.set([each for each in row.shares if each["id"] == other["id"]])])
+    assert Share.of(hashed(token))
+    assert gone(listener, token)
+    assert listener.hear(token_of(other)).content == AUDIO
+    row.update([Recording.shares.remove()])
+    assert gone(listener, token_of(other))
+
+
+def test_recorded_again_after_its_row_was_lost(alice: Client, listener: Listener, id: str, token: str) -> None:
+    kept(alice.user_id, id).delete()
+    assert gone(listener, token)
+    assert alice.upload(AUDIO).json["id"] == id
+    assert Share.of(hashed(token))
     assert gone(listener, token)
 
 
