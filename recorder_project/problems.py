@@ -168,8 +168,8 @@ class ProblemMiddleware:
         ours = request.path_info.startswith(("/api/", "/uppy/"))
         if not foreign or not ours or answer["Content-Type"] == MEDIA_TYPE:
             return answer
-        code = CODES.get(answer.status_code, "internal_error")
+        code, detail = CODES.get(answer.status_code, "internal_error"), "The request was refused before any endpoint."
         if answer.status_code >= status.HTTP_500_INTERNAL_SERVER_ERROR:
-            return response(answer.status_code, code, "Something failed here; it is logged. Nothing was lost.")
-        headers = {"Allow": answer["Allow"]} if answer.has_header("Allow") else {}
-        return response(answer.status_code, code, "The request was refused before it reached an endpoint.", headers)
+            detail = "Something failed here; it is logged. Nothing was lost."
+        headers = {name: value for name, value in answer.items() if not name.lower().startswith("content-")}
+        return response(answer.status_code, code, detail, headers)

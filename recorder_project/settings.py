@@ -49,7 +49,7 @@ SECRET_KEY = required("SECRET_KEY", "local-development-only-" + "0" * 32)
 SECRET_KEY_FALLBACKS = envlist("SECRET_KEY_FALLBACKS")
 ALLOWED_HOSTS = envlist("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1],testserver" if LOCAL else "")
 PUBLIC_URL = required("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
-CORS_ALLOWED_ORIGINS = envlist("CORS_ORIGINS")
+CORS_ALLOWED_ORIGINS = [origin.rstrip("/") for origin in envlist("CORS_ORIGINS")]
 TRUSTED_PROXIES = envint("TRUSTED_PROXIES", 0, least=0)
 
 # AWS. Without an endpoint of one's own, LOCAL means the embedded AWS that localaws.py runs.
@@ -60,7 +60,7 @@ AWS_ENDPOINT_URL = env("AWS_ENDPOINT_URL", EMBEDDED_AWS if LOCAL else "")
 DYNAMODB_ENDPOINT_URL = env("AWS_ENDPOINT_URL_DYNAMODB", AWS_ENDPOINT_URL) or None
 S3_ENDPOINT_URL = env("AWS_ENDPOINT_URL_S3", AWS_ENDPOINT_URL) or None
 S3_PUBLIC_ENDPOINT_URL = env("S3_PUBLIC_ENDPOINT_URL") or S3_ENDPOINT_URL
-if LOCAL and AWS_ENDPOINT_URL == EMBEDDED_AWS:
+if LOCAL and EMBEDDED_AWS in (DYNAMODB_ENDPOINT_URL, S3_ENDPOINT_URL):
     # The embedded AWS has one account, and botocore looks for its credentials here.
     os.environ["AWS_ACCESS_KEY_ID"] = os.environ["AWS_SECRET_ACCESS_KEY"] = "test"  # noqa: S105
 
@@ -79,15 +79,22 @@ TRASH_DAYS = envint("TRASH_DAYS", 30)
 UPLOAD_DAYS = envint("UPLOAD_DAYS", 7)
 METRICS_NAMESPACE = env("METRICS_NAMESPACE")  # where CloudWatch puts what log lines say in numbers
 
+for origin in CORS_ALLOWED_ORIGINS:
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#*@\s]+", origin):
+        raise ImproperlyConfigured(f"CORS_ORIGINS: {origin!r} is no origin, such as https://app.example.org.")
 if MAX_RECORDING_BYTES > 5 * 2**40:
     raise ImproperlyConfigured("MAX_RECORDING_BYTES is above 5 TiB, more than one object of S3 can hold.")
 if not LOCAL:
     if len(SECRET_KEY) < 32:
         raise ImproperlyConfigured("SECRET_KEY is shorter than 32 characters and could be guessed.")
+    if any(len(key) < 32 for key in SECRET_KEY_FALLBACKS):
+        raise ImproperlyConfigured("SECRET_KEY_FALLBACKS holds a key shorter than 32 characters, which still signs.")
     if not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS:
         raise ImproperlyConfigured("ALLOWED_HOSTS must name the hosts served; empty or * lets callers forge links.")
     if not PUBLIC_URL.startswith("https://"):
         raise ImproperlyConfigured("PUBLIC_URL must begin with https://: keys would travel in the clear.")
+    if not env("S3_PUBLIC_ENDPOINT_URL", PUBLIC_URL).startswith("https://"):
+        raise ImproperlyConfigured("S3_PUBLIC_ENDPOINT_URL must begin with https://: recordings travel there.")
     if not AWS_REGION:
         raise ImproperlyConfigured("AWS_REGION is not set; presigned URLs must name the bucket's region.")
 elif env("AWS_LAMBDA_FUNCTION_NAME"):
@@ -185,7 +192,8 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SECURE_PROXY_SSL_HEADER = None if LOCAL else ("HTTP_X_FORWARDED_PROTO", "https")
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher"]  # of shares
 SECURE_HSTS_SECONDS = 0 if LOCAL else 365 * 24 * 3600
-S3_ORIGIN = S3_PUBLIC_ENDPOINT_URL or f"https://{RECORDINGS_BUCKET}.s3.{AWS_REGION}.amazonaws.com"  # of presigned URLs
+AWS_DOMAIN = "amazonaws.com.cn" if AWS_REGION.startswith("cn-") else "amazonaws.com"
+S3_ORIGIN = S3_PUBLIC_ENDPOINT_URL or f"https://{RECORDINGS_BUCKET}.s3.{AWS_REGION}.{AWS_DOMAIN}"  # of presigned URLs
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CORS_ALLOW_CREDENTIALS = False  # apps on other origins send their key in Authorization
@@ -201,6 +209,7 @@ REST_FRAMEWORK = {
         "rest_framework.renderers.JSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "recorder_project.negotiation.Negotiation",
     "EXCEPTION_HANDLER": "recorder_project.problems.exception_handler",
     "DEFAULT_SCHEMA_CLASS": "rest_framework.schemas.inspectors.ViewInspector",  # until schema.py needs another
     "UNAUTHENTICATED_USER": None,

@@ -10,18 +10,18 @@ from recordings.models import Recording
 from recordings.services import find
 
 MOST = 300  # episodes
-READS = 10_000  # recordings that are looked at for a tag
+READS = 10_000  # recordings that are looked at for a tag at most
 STEP = MOST
 
 
 def episodes(user_id: str, tag: str | None) -> list[Recording]:
-    """The newest ready recordings, all or those with a tag, as the index of lists has them. One Query for each MB."""
+    """The newest ready recordings, all or those with a tag, as the index of lists has them. At most 34 Queries."""
     found: list[Recording] = []
     after = None
     for _ in range(0, READS, STEP):
-        rows = Recording.on_shelf(user_id, "library", start=None, end=None, after=after, limit=STEP)
+        rows, more = Recording.on_shelf(user_id, "library", start=None, end=None, after=after, limit=STEP)
         found += [row for row in rows if shown(row, tag)]
-        if len(rows) < STEP or len(found) >= MOST:
+        if not more or len(found) >= MOST:
             break
         after = rows[-1].position
     return found[:MOST]

@@ -74,7 +74,7 @@ SHA256 = r"^[0-9a-f]{64}\Z"
 CONTENT_TYPES = ("audio/*", "video/mp4", "video/webm", "application/ogg")
 CONTENT_TYPE = re.compile(
     r"""(?:audio/(?!(?:x-)?mpegurl|x-scpls)[a-z0-9][a-z0-9!#$&^_.+-]*(?<!\+xml)|video/mp4|video/webm|application/ogg)
-        (?:[ ]?;[ ]?[a-z0-9-]+=(?:[a-z0-9!#$&^_.+-]+|"[a-z0-9 ,.;=+-]*"))*         # parameters
+        (?:[ ]*;[ ]*[a-z0-9-]+=(?:[a-z0-9!#$&'^_.,+-]+|"[a-z0-9 ,.;=+-]*"))*  # parameters, as browsers write them
     """,
     re.ASCII | re.IGNORECASE | re.VERBOSE,
 )

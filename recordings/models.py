@@ -165,8 +165,8 @@ class Recording(Table):
     @classmethod
     def on_shelf(
         cls, user_id: str, shelf: str, *, start: str | None, end: str | None, after: Sequence[str] | None, limit: int
-    ) -> list["Recording"]:
-        """At most `limit` recordings of a shelf, newest first; fewer only at its end. One Query for each MB.
+    ) -> tuple[list["Recording"], bool]:
+        """At most `limit` recordings of a shelf, newest first, and whether there may be more. One Query: 1 MB.
 
         `start` and `end` bound `recorded_at`, both included; `after` is the `position` to go on from.
         """
@@ -179,7 +179,13 @@ class Recording(Table):
             within = ByShelf.recorded_at <= end
         name = f"{user_id}#{shelf}"
         key = _index_key(user_id, name, after) if after else None
-        return list(cls.by_shelf.query(name, within, scan_index_forward=False, limit=limit, last_evaluated_key=key))
+        query = cls.by_shelf.query(name, within, scan_index_forward=False, limit=limit, last_evaluated_key=key)
+        rows: list[Recording] = []
+        for row in query:
+            rows.append(row)
+            if len(rows) == query.page_iter.total_scanned_count:
+                break  # it would ask again
+        return rows, bool(query.page_iter.last_evaluated_key)
 
     @classmethod
     def batch(cls, user_id: str, ids: Iterable[str]) -> dict[str, "Recording"]:

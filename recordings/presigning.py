@@ -24,8 +24,9 @@ def _signer() -> "S3Client":
         return client()
     import boto3
 
+    endpoint = settings.S3_PUBLIC_ENDPOINT_URL
     signer: S3Client = boto3.session.Session().client(
-        "s3", region_name=settings.AWS_REGION, endpoint_url=settings.S3_PUBLIC_ENDPOINT_URL, config=config()
+        "s3", region_name=settings.AWS_REGION, endpoint_url=endpoint, config=config(endpoint)
     )
     return signer
 

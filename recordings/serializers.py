@@ -116,7 +116,7 @@ class ChangesQuery(StrictSerializer):
 
 
 class CheckSerializer(StrictSerializer):
-    sha256 = Several(child=sha256(), min_length=1, max_length=500)
+    sha256 = Several(child=sha256(), max_length=500)
 
 
 class RecordingSerializer(serializers.Serializer[Recording]):

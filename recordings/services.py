@@ -115,8 +115,8 @@ def page(user_id: str, filters: Filters, *, limit: int, cursor: str) -> tuple[li
     """One page of a shelf, newest first, and the cursor of the next.
 
     With a tag or a search it reads on until the page is full or the shelf is done, at most SEARCH_READS recordings a
-    request: a page can then be short, even empty, while its cursor says that there is more. It is short too where
-    more would not fit into an answer.
+    request, one Query for each 200 or each MB: a page can then be short, even empty, while its cursor says that there
+    is more. A list without makes one Query. It is short too where that one or the answer is full.
     """
     binding = (user_id, filters.shelf, filters.tag, filters.search, filters.start or "", filters.end or "")
     after = load_cursor(cursor, *binding) if cursor else None
@@ -125,7 +125,7 @@ def page(user_id: str, filters: Filters, *, limit: int, cursor: str) -> tuple[li
     room = MOST_BYTES
     for _ in range(0, SEARCH_READS, 200):
         size = 200 if selective else limit + 1
-        rows = Recording.on_shelf(
+        rows, more = Recording.on_shelf(
             user_id, filters.shelf, start=filters.start, end=filters.end, after=after, limit=size
         )
         for row in rows:
@@ -135,8 +135,10 @@ def page(user_id: str, filters: Filters, *, limit: int, cursor: str) -> tuple[li
                     return found, dump_cursor(after, *binding)
                 found.append(row)
             after = row.position
-        if len(rows) < size:
+        if not more:
             return found, None
+        if not selective:
+            break
     return found, dump_cursor(after, *binding)
 
 
@@ -265,7 +267,7 @@ def empty_trash(user_id: str, *, seconds: float = 5.0) -> None:
 def continue_emptying(user_id: str, before: str, *, until: float) -> bool:
     """Purge what was trashed until `before`. Returns whether nothing of it is left."""
     after = None
-    while rows := Recording.on_shelf(user_id, "trash", start=None, end=None, after=after, limit=200):
+    while rows := Recording.on_shelf(user_id, "trash", start=None, end=None, after=after, limit=200)[0]:
         for row in rows:
             if time.monotonic() > until:
                 return False
@@ -278,12 +280,14 @@ def continue_emptying(user_id: str, before: str, *, until: float) -> bool:
     return True
 
 
-def download(user_id: str, id: str, *, inline: bool) -> str:
-    """A presigned URL for the recording's bytes, also while it is in the trash."""
+def download(user_id: str, id: str, *, inline: bool, head: bool = False) -> str:
+    """A presigned URL for the recording's bytes, also while it is in the trash; with `head`, for HEAD."""
     row = find(user_id, id)
     if row.status == "uploading":
         raise Problem(409, "upload_incomplete", "The recording has not been uploaded completely yet.")
-    return presigning.presign_get(row.stored_key, name=row.name, content_type=row.content_type, inline=inline)
+    return presigning.presign_get(
+        row.stored_key, name=row.name, content_type=row.content_type, inline=inline, head=head
+    )
 
 
 def erase(user_id: str, *, until: float) -> bool:

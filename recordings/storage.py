@@ -63,7 +63,7 @@ class Part:
     sha256: str | None
 
 
-def config() -> Config:
+def config(endpoint: str | None) -> Config:
     """SigV4; on AWS the bucket's own host in its region, since a redirect would break signatures and CORS.
 
     Checksums are ours to choose (the SHA-256 that the recording declares), so botocore adds none where S3 wants none.
@@ -71,7 +71,7 @@ def config() -> Config:
     return Config(
         signature_version="s3v4",
         s3={
-            "addressing_style": "path" if settings.S3_ENDPOINT_URL else "virtual",
+            "addressing_style": "path" if endpoint else "virtual",
             "us_east_1_regional_endpoint": "regional",
         },
         connect_timeout=CONNECT_TIMEOUT,
@@ -88,8 +88,9 @@ def _s3() -> Any:
     """boto3's resource for the endpoint that the server itself uses."""
     import boto3
 
+    endpoint = settings.S3_ENDPOINT_URL
     s3 = boto3.session.Session().resource(
-        "s3", region_name=settings.AWS_REGION, endpoint_url=settings.S3_ENDPOINT_URL, config=config()
+        "s3", region_name=settings.AWS_REGION, endpoint_url=endpoint, config=config(endpoint)
     )
     s3.meta.client.meta.events.register("before-call.s3", lambda model, **_: called(model.name))
     s3.meta.client.meta.events.register("before-send.s3", begin_in_time)

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from recorder_project.documented import extend_schema
+from recorder_project.negotiation import OfItsOwn
 from recorder_project.parsers import RawParser
 from recorder_project.problems import Problem
 from recordings import completion, fields, markers, serializers, services, sync, uploads
@@ -170,11 +171,12 @@ class RecordingViewSet(ViewSet):
         parameters=[ID, serializers.DownloadQuery],
         responses={302: OpenApiResponse(description="To the bytes."), 200: serializers.DownloadSerializer},
     )
-    @action(detail=True)
+    @action(detail=True, content_negotiation_class=OfItsOwn)
     def download(self, request: Request, id: str) -> HttpResponseBase:
         """Go to the bytes: a URL for some hours, where Range works and which must not get the Authorization header."""
         query = serializers.DownloadQuery.read(request.query_params.dict())
-        url = services.download(caller_id(request), id, inline=query["disposition"] == "inline")
+        inline, head = query["disposition"] == "inline", request.method == "HEAD"
+        url = services.download(caller_id(request), id, inline=inline, head=head)
         headers = {"Cache-Control": "no-store"}
         if query["redirect"]:
             return HttpResponseRedirect(url, headers=headers)
@@ -184,7 +186,7 @@ class RecordingViewSet(ViewSet):
         parameters=[ID, serializers.MarkersQuery],
         responses={(200, "text/vtt"): OpenApiTypes.STR, (200, "text/plain"): OpenApiTypes.STR},
     )
-    @action(detail=True)
+    @action(detail=True, content_negotiation_class=OfItsOwn)
     def markers(self, request: Request, id: str) -> HttpResponseBase:
         """The markers for other programs: WebVTT chapters, or labels for Audacity."""
         form = serializers.MarkersQuery.read(request.query_params.dict())["as"]

@@ -322,7 +322,6 @@ def test_feeds(unchanged: Client, subtests: pytest.Subtests) -> None:
 
 def test_check(unchanged: Client, subtests: pytest.Subtests) -> None:
     cases: list[tuple[Any, str]] = [
-        ([], "/sha256"),
         ([HASH] * 501, "/sha256"),
         (HASH, "/sha256"),
         (None, "/sha256"),

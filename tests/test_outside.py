@@ -27,12 +27,12 @@ TOKEN = "x" * 43
 # `page` is for everybody, `link` for who knows its token, `grant` for the one it was given to; and what nobody gets
 # for each method that does not need Django's CSRF token.
 PLACES: dict[str, tuple[Literal["page", "link", "grant"], dict[str, int]]] = {
-    "": ("page", {"GET": 200}),
-    "login/": ("page", {"GET": 200}),
+    "": ("page", {"GET": 200, "HEAD": 200}),
+    "login/": ("page", {"GET": 200, "HEAD": 200}),
     "login/{name}/": ("page", {"GET": 404}),
     "login/{name}/callback/": ("page", {"GET": 404, "POST": 404, "PUT": 405, "PATCH": 405, "DELETE": 405}),
     "logout/": ("page", {"GET": 405}),
-    "health/": ("page", {"GET": 200}),
+    "health/": ("page", {"GET": 200, "HEAD": 200}),
     "sw.js": ("page", {}),  # 404 where the page has not been built
     "s/{token}": ("link", {"GET": 404, "HEAD": 404}),
     "s/{token}/audio": ("link", {"GET": 404, "HEAD": 404}),
@@ -93,7 +93,7 @@ def test_nobody(alice: Client) -> None:
             expected = statuses.get(method, 403 if method in ("POST", "PUT", "PATCH", "DELETE") else 405)
             for client in (Client(), alice):
                 answer = client.call(method, fill(place))
-                if place != "sw.js" or method != "GET":
+                if place != "sw.js" or method not in ("GET", "HEAD"):
                     assert answer.status == expected, (method, place)
     assert snapshot() == before
 

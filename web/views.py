@@ -6,7 +6,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import providers, services, throttles
 from accounts.authentication import COOKIE, session_of, set_cookie
@@ -22,7 +22,7 @@ from web.signin import own_target, page, shows_problems
 BUILT = Path(__file__).parent / "static/web/app"  # what `npm run build` makes of web/src
 
 
-@require_GET
+@require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """The recorder page for who is signed in, if it has been built; else a page that leads to what there is."""
     session = session_of(request)
@@ -30,7 +30,7 @@ def home(request: HttpRequest) -> HttpResponse:
     return render(request, f"web/{name}.html", words.of(request) | {"user": session})
 
 
-@require_GET
+@require_safe
 def service_worker(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Django hands it over
     """The page's service worker, at the root, since it may serve only what is below its own address."""
     try:
@@ -42,12 +42,12 @@ def service_worker(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Djan
     return HttpResponse(script, content_type="text/javascript", headers=headers)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @shows_problems
 def login(request: HttpRequest) -> HttpResponse:
     """Sign a browser in as a guest, or with an auth_key that an app has shown; then back to where it came from."""
     target = own_target(request, request.POST.get("next") or request.GET.get("next"))
-    if request.method == "GET":
+    if request.method != "POST":
         return page(request, target)
     auth_key, address = request.POST.get("auth_key", "").strip(), throttles.address(request)
     if request.POST.get("provider") == "guest" and "guest" in providers.offered():
@@ -71,7 +71,7 @@ def logout(request: HttpRequest) -> HttpResponse:
     return response
 
 
-@require_GET
+@require_safe
 def health(request: HttpRequest) -> HttpResponse:
     """200 while the process answers; with `?deep=1`, only while DynamoDB and S3 answer too."""
     if request.GET.get("deep") == "1":

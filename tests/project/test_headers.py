@@ -98,6 +98,14 @@ def test_apps_on_named_origins_may_call_and_others_may_not(alice: Client) -> Non
     assert "x-request-id" in answer.headers["Access-Control-Expose-Headers"].lower()
     assert "Access-Control-Allow-Credentials" not in answer.headers
     assert "Access-Control-Allow-Origin" not in alice.get("recordings/", origin="https://evil.test").headers
+    for refused in (
+        Client().call("DELETE", "schema/", origin="https://app.test"),
+        alice.get("recordings/?" + "x=1&" * 1001, origin="https://app.test"),
+    ):
+        assert refused.json["request_id"]
+        assert refused.headers["Access-Control-Allow-Origin"] == "https://app.test"  # or it could not read why
+        assert refused.headers["X-Content-Type-Options"] == "nosniff"
+        assert "max-age" in refused.headers["Strict-Transport-Security"]
     preflight = alice.call("OPTIONS", "recordings/", origin="https://app.test", access_control_request_method="POST")
     assert preflight.headers["Access-Control-Allow-Origin"] == "https://app.test"
     assert "POST" in preflight.headers["Access-Control-Allow-Methods"]

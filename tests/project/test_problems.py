@@ -75,6 +75,23 @@ def test_an_answer_in_no_form_that_is_accepted(alice: Client, accept: str) -> No
     problem(alice.get("recordings/", accept=accept), 406, "not_acceptable")
 
 
+@pytest.mark.parametrize("accept", ["application/problem+json", "image/png, application/problem+json; q=0.5"])
+def test_who_accepts_problems_is_served(alice: Client, accept: str) -> None:
+    """As clients made from the document ask, where nothing but problems has a body."""
+    id = alice.record(b"one")["id"]
+    assert alice.delete(f"recordings/{id}/", accept=accept).status == 204
+    assert alice.shelf("trash") == [id]
+    problem(alice.delete("recordings/x/", accept=accept), 404, "not_found")
+
+
+@pytest.mark.parametrize("accept", ["audio/*", "text/vtt", "image/png"])
+def test_files_come_whatever_is_accepted(alice: Client, accept: str) -> None:
+    id = alice.record(b"one")["id"]
+    assert alice.get(f"recordings/{id}/download/", accept=accept).status == 302
+    assert alice.get(f"recordings/{id}/markers/", accept=accept).status == 200
+    problem(alice.get("recordings/x/download/", accept=accept), 404, "not_found")
+
+
 @pytest.mark.parametrize(
     "kind", ["text/plain", "multipart/form-data", "application/x-www-form-urlencoded", "nonsense"]
 )

@@ -56,6 +56,9 @@ def test_the_safe_ones_start() -> None:
         ("ALLOWED_HOSTS", " , "),
         ("PUBLIC_URL", "http://recorder.test"),
         ("PUBLIC_URL", "recorder.test"),
+        ("SECRET_KEY_FALLBACKS", f"{SAFE['SECRET_KEY']},old"),
+        ("S3_PUBLIC_ENDPOINT_URL", "http://files.test"),
+        *(("CORS_ORIGINS", wrong) for wrong in ("*", "app.test", "https://app.test/page", "https://*.app.test")),
         ("LOCAL", "maybe"),
         ("GUEST_LOGIN", "2"),
         ("THROTTLE", "x"),
@@ -101,9 +104,29 @@ def test_words_for_yes_and_no(word: str, meant: bool) -> None:
     assert value("settings.GUEST_LOGIN", GUEST_LOGIN=word) == str(meant)
 
 
+def test_presigned_urls_and_the_pages_policy_name_the_same_place() -> None:
+    show = "settings.S3_ORIGIN"
+    assert value(show) == "https://files.s3.ap-northeast-2.amazonaws.com"
+    assert value(show, AWS_REGION="cn-north-1") == "https://files.s3.cn-north-1.amazonaws.com.cn"
+    assert value(show, S3_PUBLIC_ENDPOINT_URL="https://public.test") == "https://public.test"
+
+
+def test_origins_may_end_in_a_slash() -> None:
+    origins = "https://app.test/, http://localhost:5173,capacitor://localhost"
+    shown = value("settings.CORS_ALLOWED_ORIGINS", CORS_ORIGINS=origins)
+    assert shown == "['https://app.test', 'http://localhost:5173', 'capacitor://localhost']"
+
+
+def test_the_embedded_aws_has_keys_of_its_own_and_other_peers_keep_theirs() -> None:
+    show, local = "settings.os.environ['AWS_ACCESS_KEY_ID']", {"LOCAL": "true", "AWS_ACCESS_KEY_ID": "mine"}
+    other = {"AWS_ENDPOINT_URL_S3": "http://minio:9000", "AWS_ENDPOINT_URL_DYNAMODB": "http://dynamodb:8000"}
+    assert value(show, **local) == "test"
+    assert value(show, **local, **other) == "mine"
+
+
 def test_endpoints() -> None:
     show = "(settings.DYNAMODB_ENDPOINT_URL, settings.S3_ENDPOINT_URL, settings.S3_PUBLIC_ENDPOINT_URL)"
     assert value(show) == "(None, None, None)"
     assert value(show, AWS_ENDPOINT_URL="http://a") == "('http://a', 'http://a', 'http://a')"
-    own = {"AWS_ENDPOINT_URL_S3": "http://s3", "S3_PUBLIC_ENDPOINT_URL": "http://public"}
-    assert value(show, AWS_ENDPOINT_URL="http://a", **own) == "('http://a', 'http://s3', 'http://public')"
+    own = {"AWS_ENDPOINT_URL_S3": "http://s3", "S3_PUBLIC_ENDPOINT_URL": "https://public"}
+    assert value(show, AWS_ENDPOINT_URL="http://a", **own) == "('http://a', 'http://s3', 'https://public')"

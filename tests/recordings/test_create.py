@@ -222,3 +222,17 @@ def test_an_upload_that_is_begun_anew_by_two_is_what_the_last_one_said(alice: Cl
     assert snapshot()["uploads"] == []
     assert send(answer.json["upload"], AUDIO).status_code == 200
     assert alice.post(f"recordings/{id}/complete/").json["status"] == "ready"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "video/webm;codecs=vp8,opus",
+        "video/mp4;codecs=avc1.42E01E,mp4a.40.2",
+        "audio/webm;codecs=opus",
+        "audio/ogg;  codecs='opus'",
+        'audio/mp4 ; codecs="mp4a.40.2, mp4a.40.5"',
+    ],
+)
+def test_types_as_browsers_record_them(alice: Client, kind: str) -> None:
+    assert alice.create(b"one", content_type=kind).json["recording"]["content_type"] == kind

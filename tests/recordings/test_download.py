@@ -32,6 +32,13 @@ def test_redirects_to_the_bytes(alice: Client) -> None:
     assert snapshot() == before
 
 
+def test_the_url_is_for_the_method_that_asked(alice: Client) -> None:
+    id = alice.record(AUDIO)["id"]
+    got, headed = (alice.call(method, f"recordings/{id}/download/").headers["Location"] for method in ("GET", "HEAD"))
+    signatures = [parse_qs(urlsplit(url).query)["X-Amz-Signature"] for url in (got, headed)]
+    assert signatures[0] != signatures[1]  # S3 takes a signature for one method alone
+
+
 def test_tells_the_url_to_pages_that_cannot_follow(alice: Client) -> None:
     id = alice.record(AUDIO)["id"]
     answer = alice.get(f"recordings/{id}/download/?redirect=false")

@@ -157,6 +157,18 @@ def test_a_search_reads_so_much_a_request_and_its_cursor_goes_on(
     assert rest["next_cursor"] is None
 
 
+def test_a_list_makes_one_query_and_ends_where_that_is_full(alice: Client) -> None:
+    """DynamoDB gives at most 1 MB at once."""
+    id = alice.create(b"long", notes="긴 메모 " * 800).json["recording"]["id"]
+    copy(alice, id, 120)
+    with calls() as sent:
+        page = alice.get("recordings/?shelf=uploading&limit=200").json
+    assert sent == ["GetItem", "Query"]
+    assert 0 < len(page["results"]) < 121
+    assert page["next_cursor"]
+    assert len(set(alice.shelf("uploading"))) == 121
+
+
 def test_a_purging_recording_is_nowhere(alice: Client) -> None:
     recording = alice.record(b"one")
     alice.delete(f"recordings/{recording['id']}/?permanent=true")

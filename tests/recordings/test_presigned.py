@@ -2,14 +2,16 @@
 
 import base64
 import json
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.conf import settings
+from pytest_django.fixtures import Settings
 
 from recordings import presigning
-from tests.client import sha256
+from tests.client import Client, sha256
 
 KEY = "recordings/a/b/c"
 BODY = b"some sound"
@@ -91,3 +93,18 @@ def test_a_policy_names_every_field_and_no_more() -> None:
     sent = {name: value for name, value in given["fields"].items() if name not in ("policy", "x-amz-signature")}
     assert exact == sent | {"bucket": settings.RECORDINGS_BUCKET}
     assert exact["key"] == KEY
+
+
+@pytest.fixture
+def public_endpoint(settings: Settings) -> Iterator[str]:
+    """Where apps reach the S3 that the server itself reaches at Amazon's own address."""
+    settings.S3_PUBLIC_ENDPOINT_URL = "https://files.test"
+    presigning._signer.cache_clear()
+    yield "https://files.test"
+    presigning._signer.cache_clear()
+
+
+def test_a_public_endpoint_alone_has_the_bucket_in_the_path(alice: Client, public_endpoint: str) -> None:
+    """There need be no host of the bucket's name, and the page's policy allows this one alone."""
+    created = alice.create(b"one").json
+    assert created["upload"]["url"].startswith(f"{public_endpoint}/test-recordings-bucket/recordings/{alice.user_id}/")

@@ -164,3 +164,8 @@ def test_declared_again_it_is_one_change(alice: Client) -> None:
     alice.create(b"one")
     alice.post("recordings/", declare(b"one"))
     assert len(everything(alice)[0]) == 1
+
+
+def test_a_device_without_news_may_check_all_the_same(alice: Client) -> None:
+    answer = alice.post("recordings/check/", {"sha256": []})
+    assert (answer.status, answer.json) == (200, {"results": []})
