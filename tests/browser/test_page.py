@@ -527,6 +527,106 @@ def test_a_recording_goes_on_when_its_account_is_signed_out(page: Page, url: str
     assert names(bobs) == []
 
 
+REFUSING = """() => {
+    const put = IDBObjectStore.prototype.put;
+    window.refusing = 0;
+    IDBObjectStore.prototype.put = function (value) {
+        if (this.name === "chunks" && window.refusing-- > 0) {
+            this.transaction.abort();
+            throw new DOMException("full", "QuotaExceededError");
+        }
+        return put.call(this, value);
+    };
+}"""
+
+
+def test_a_piece_that_does_not_fit_is_kept_later(page: Page) -> None:
+    page.evaluate(REFUSING)
+    page.get_by_role("button", name="Record", exact=True).click()
+    page.wait_for_timeout(3000)
+    page.evaluate("window.refusing = 2")
+    expect(page.get_by_role("alert")).to_contain_text("There is no room for the recording", timeout=SOON)
+    expect(page.locator(".problem")).to_be_empty(timeout=SOON)
+    page.wait_for_timeout(2000)
+    page.get_by_role("button", name="Stop and save").click()
+    safe(page)
+    seconds = int(page.locator(".item .length").inner_text().partition(":")[2])
+    assert seconds >= 8  # nothing is missing in the middle
+    assert stored(page) == []
+
+
+def test_what_does_not_fit_at_the_end_is_not_given_up(page: Page) -> None:
+    page.evaluate(REFUSING)
+    page.get_by_role("button", name="Record", exact=True).click()
+    page.wait_for_timeout(2500)
+    page.evaluate("window.refusing = 1000")
+    page.wait_for_timeout(2500)
+    page.get_by_role("button", name="Stop and save").click()
+    with page.expect_download() as download:
+        page.get_by_role("alert").get_by_role("button", name="Download").click()
+    assert download.value.suggested_filename.endswith(".webm")
+    assert violations(page) == []
+    everything = download.value.path().read_bytes()
+    page.evaluate("window.refusing = 0")
+    page.get_by_role("button", name="Stop and save").click()
+    safe(page)
+    expect(page.locator(".problem")).to_be_empty()
+    page.locator(".item").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download").click()
+    assert download.value.path().read_bytes() == everything
+
+
+HEARD = """() => {
+    const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    window.streams = [];
+    navigator.mediaDevices.getUserMedia = async (what) => {
+        const stream = await ask(what);
+        window.streams.push(stream);
+        return stream;
+    };
+}"""
+LIVE = "streams.flatMap((stream) => stream.getTracks()).filter((track) => track.readyState === 'live').length"
+HELD = "navigator.locks.query().then(({ held }) => held.map(({ name }) => name).filter((name) => name.startsWith('take')))"
+
+
+@pytest.mark.parametrize("event", ["the recorder stops", "only the track ends"])
+def test_the_microphone_goes_away(page: Page, event: str) -> None:
+    page.evaluate(HEARD)
+    page.get_by_role("button", name="Record", exact=True).click()
+    page.wait_for_timeout(3000)
+    track = "streams[0].getTracks()[0]"
+    page.evaluate(f"{track}.stop()" if "recorder" in event else f"{track}.dispatchEvent(new Event('ended'))")
+    expect(page.get_by_role("alert")).to_contain_text("The microphone is gone")
+    expect(page.get_by_role("button", name="Record", exact=True)).to_be_visible()
+    safe(page)
+    assert int(page.locator(".item .length").inner_text().partition(":")[2]) >= 2
+    assert page.evaluate(LIVE) == 0
+    assert page.evaluate(HELD) == []
+
+
+def test_a_double_click_records_once(page: Page) -> None:
+    page.evaluate(HEARD)
+    page.get_by_role("button", name="Record", exact=True).dblclick()
+    page.wait_for_timeout(3000)
+    assert page.evaluate("streams.length") == 1
+    assert len(stored(page)) == 1
+    page.get_by_role("button", name="Stop and save").click()
+    safe(page)
+    assert page.evaluate(LIVE) == 0
+
+
+def test_a_recording_that_can_not_begin_leaves_nothing_on(page: Page) -> None:
+    page.evaluate(HEARD)
+    page.evaluate("() => { window.AudioContext = class { constructor() { throw new Error('No sound here.'); } }; }")
+    page.get_by_role("button", name="Record", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("No sound here.")
+    assert page.evaluate(LIVE) == 0
+    assert page.evaluate(HELD) == []
+    assert stored(page) == []
+    expect(page.get_by_role("heading", name="A recording was interrupted")).to_have_count(0)
+
+
 def test_signing_out(page: Page) -> None:
     page.get_by_role("link", name="Account").click()
     page.get_by_role("button", name="Sign out", exact=True).click()

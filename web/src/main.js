@@ -13,10 +13,13 @@ const VIEWS = { library: ["waves", "recordings"], favorites: ["heart", "favorite
 const ACCEPTED = /^(audio\/|video\/(mp4|webm)|application\/ogg)/;
 const TYPES = { amr: "audio/amr", caf: "audio/x-caf", flac: "audio/flac", m4a: "audio/mp4", mp3: "audio/mpeg", oga: "audio/ogg", ogg: "audio/ogg", opus: "audio/ogg", wav: "audio/wav", "3gp": "audio/3gpp" };
 
+const EXTENSIONS = { "audio/webm": "webm", "audio/mp4": "m4a", "audio/ogg": "ogg" };
+
 const main = document.querySelector("main");
 const bar = document.getElementById("bar");
 const library = new Library(main);
 let take = null;
+let beginning = false;
 let leaving = null; // where to go, once nothing is being recorded
 
 // Where we are.
@@ -76,24 +79,31 @@ function inputs() {
 }
 
 async function begin() {
+  if (beginning) return;
+  beginning = true;
   problem.replaceChildren();
-  const chosen = localStorage.getItem("input");
+  try {
+    take = await microphone();
+    running();
+  } catch (error) {
+    if (error.name === "NotAllowedError") alarm("refused");
+    else if (error.name === "NotFoundError" || !navigator.mediaDevices) problem.replaceChildren(h("h2", {}, t("no_microphone")));
+    else problem.replaceChildren(h("h2", {}, t("not_begun")), h("p", {}, error.message));
+  } finally {
+    beginning = false;
+  }
+}
+
+/** A take from the microphone that was chosen; from any, if that one is gone. */
+async function microphone() {
   const name = t("recorded", date(new Date()));
   try {
-    take = await Take.begin(name, chosen);
+    return await Take.begin(name, localStorage.getItem("input"));
   } catch (error) {
-    if (error.name === "OverconstrainedError") {
-      localStorage.removeItem("input");
-      return begin();
-    }
-    const missing = error.name === "NotFoundError" || !navigator.mediaDevices;
-    problem.replaceChildren(
-      h("h2", {}, t(missing ? "no_microphone" : "refused")),
-      missing ? "" : h("p", {}, t("refused_text")),
-    );
-    return;
+    if (error.name !== "OverconstrainedError") throw error;
+    localStorage.removeItem("input");
+    return Take.begin(name);
   }
-  running();
 }
 
 function running() {
@@ -119,12 +129,35 @@ function running() {
   }
 
   async function end() {
-    stop.disabled = pause.disabled = true;
-    await mine.stop();
+    if (stop.disabled) return;
+    stop.disabled = pause.disabled = mark.disabled = true;
+    if (!(await mine.stop())) {
+      full(true);
+      stop.disabled = false;
+      stop.focus();
+      return;
+    }
     take = null;
     bar.classList.remove("live", "paused");
     if (leaving) location.replace(leaving);
     idle();
+  }
+
+  /** What is said doesn't fit into the store: it is in memory, and the person may take it from there. */
+  function full(ended) {
+    const save = async () => {
+      const url = URL.createObjectURL(await mine.file());
+      h("a", { href: url, download: `${mine.row.name}.${EXTENSIONS[mine.row.type.split(";")[0]] ?? "webm"}` }).click();
+      setTimeout(() => URL.revokeObjectURL(url), 60_000);
+    };
+    alarm("unkept");
+    if (ended) problem.append(h("button", { class: "quiet", onclick: save }, icon("download"), t("download")));
+  }
+
+  async function gone() {
+    if (stop.disabled) return;
+    await end();
+    if (!take) alarm("gone");
   }
 
   function tick() {
@@ -134,6 +167,12 @@ function running() {
     requestAnimationFrame(tick);
   }
 
+  mine.onkept = () => {
+    if (mine.failed) full();
+    else if (leaving) alarm("signed_out");
+    else problem.replaceChildren();
+  };
+  mine.over.then(gone);
   bar.classList.add("live");
   bar.replaceChildren(
     problem,

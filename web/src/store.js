@@ -13,20 +13,37 @@ function open() {
       request.result.createObjectStore("takes", { keyPath: "id" });
       request.result.createObjectStore("chunks", { keyPath: ["take", "n"] });
     };
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
+    request.onsuccess = () => {
+      request.result.onclose = lost;
+      resolve(request.result);
+    };
+    request.onerror = () => (lost(), reject(request.error));
   });
   return opened;
+}
+
+/** The browser has closed the database, or could not open it: the next call opens it anew. */
+function lost() {
+  opened = undefined;
 }
 
 async function within(mode, act) {
   const database = await open();
   return new Promise((resolve, reject) => {
-    const write = database.transaction(["takes", "chunks"], mode, { durability: "strict" });
+    const write = begin(database, mode);
     const answer = act(write.objectStore("takes"), write.objectStore("chunks"));
     write.oncomplete = () => resolve(answer?.result);
     write.onabort = () => reject(write.error);
   });
+}
+
+function begin(database, mode) {
+  try {
+    return database.transaction(["takes", "chunks"], mode, { durability: "strict" });
+  } catch (error) {
+    lost();
+    throw error;
+  }
 }
 
 const pieces = (id) => IDBKeyRange.bound([id, 0], [id, Infinity]);
