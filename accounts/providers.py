@@ -54,7 +54,8 @@ class Provider:
 
     @property
     def label(self) -> str:
-        return {"github": "GitHub", "line": "LINE"}.get(self.provider) or self.provider.replace("_", " ").title()
+        spelt = {"github": "GitHub", "line": "LINE", "sso": "SSO"}
+        return spelt.get(self.provider) or self.provider.replace("_", " ").title()
 
     def public(self) -> dict[str, Any]:
         """What an app needs to know of it."""

@@ -54,7 +54,7 @@ def for_moto(template: dict[str, Any]) -> dict[str, Any]:
         for name, resource in template["Resources"].items()
         if not resource["Type"].startswith(NOT_IN_MOTO)
     }
-    return {"Resources": replaced(made)} | {name: template[name] for name in ("Parameters", "Conditions")}
+    return {"Resources": replaced(made)} | {name: template[name] for name in ("Parameters", "Conditions", "Mappings")}
 
 
 def replaced(part: Any) -> Any:
@@ -69,6 +69,17 @@ def replaced(part: Any) -> Any:
     return part
 
 
+def make_stack(name: str, **parameters: str) -> None:
+    """A stack with these parameters, the others at their defaults."""
+    given = {"ImageUri": IMAGE, **parameters}
+    boto3.client("cloudformation", region_name=REGION).create_stack(
+        StackName=name,
+        TemplateBody=json.dumps(for_moto(translated())),
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()],
+        Capabilities=["CAPABILITY_IAM"],
+    )
+
+
 def forget_bucket() -> None:
     """The stack's bucket has another name than that of other tests."""
     storage._files.cache_clear()
@@ -79,12 +90,7 @@ def forget_bucket() -> None:
 def aws(settings: Settings) -> Iterator[None]:
     """The stack `test`, whose tables have the names that the settings give. Takes the place of tests/conftest.py's."""
     with mock_aws(config={"lambda": {"use_docker": False}}):
-        boto3.client("cloudformation", region_name=REGION).create_stack(
-            StackName="test",
-            TemplateBody=json.dumps(for_moto(translated())),
-            Parameters=[{"ParameterKey": "ImageUri", "ParameterValue": IMAGE}],
-            Capabilities=["CAPABILITY_IAM"],
-        )
+        make_stack("test")
         settings.RECORDINGS_BUCKET = "test-recordings-123456789012-ap-northeast-2"
         boto3.client("s3", region_name=REGION).put_bucket_versioning(  # which moto's stacks leave out
             Bucket=settings.RECORDINGS_BUCKET, VersioningConfiguration={"Status": "Enabled"}
@@ -95,13 +101,13 @@ def aws(settings: Settings) -> Iterator[None]:
     forget_bucket()
 
 
-def physical(logical: str) -> str:
+def physical(logical: str, stack: str = "test") -> str:
     """The name that the stack gave to its function or role."""
     functions = boto3.client("lambda", region_name=REGION).list_functions()["Functions"]
     roles = boto3.client("iam", region_name=REGION).list_roles()["Roles"]
     names = [each["FunctionName"] for each in functions] + [each["RoleName"] for each in roles]
     name: str
-    (name,) = [name for name in names if name.startswith(f"test-{logical}-")]
+    (name,) = [name for name in names if name.startswith(f"{stack}-{logical}-")]
     return name
 
 

@@ -1,5 +1,7 @@
 """template.yaml makes what the code expects, keeps what people gave it, and says nothing in logs that it must not."""
 
+import ast
+import hashlib
 import json
 import os
 import re
@@ -13,10 +15,28 @@ from django.conf import settings
 from django.core.management import call_command
 from moto import mock_aws
 
-from tests.deploy.conftest import REGION, STAND_INS, TEMPLATE, physical, translated
+from tests.deploy.conftest import REGION, STAND_INS, TEMPLATE, make_stack, physical, translated
+from tests.project.test_documentation import MEANINGLESS, read_by_settings
 
 TABLES = (settings.USERS_TABLE, settings.RECORDINGS_TABLE, settings.CHANGES_TABLE)
 SECRET = re.compile(r"\{\{resolve:secretsmanager:test:SecretString:(\w+)\}\}")
+
+ON_AMAZONS = "tables and bucket are the stack's own, at Amazon's addresses"
+DEVELOPMENT = "of `make run` alone"
+LAMBDAS = "Lambda sets it, and refuses it from anybody else"
+LEFT_OUT = {
+    "LOCAL": "refused on Lambda: it opens debug pages and guest login",
+    "LOCAL_DIR": DEVELOPMENT,
+    "EMBEDDED_AWS_PORT": DEVELOPMENT,
+    "AWS_REGION": LAMBDAS,
+    "AWS_DEFAULT_REGION": LAMBDAS,
+    "AWS_LAMBDA_FUNCTION_NAME": LAMBDAS,
+    "AWS_ENDPOINT_URL": ON_AMAZONS,
+    "AWS_ENDPOINT_URL_DYNAMODB": ON_AMAZONS,
+    "AWS_ENDPOINT_URL_S3": ON_AMAZONS,
+    "S3_PUBLIC_ENDPOINT_URL": ON_AMAZONS,
+    "THROTTLE": "on; nobody on the internet should be without",
+}
 
 
 def of_type(*types: str) -> dict[str, dict[str, Any]]:
@@ -89,8 +109,25 @@ def test_the_bucket_is_what_create_tables_makes() -> None:
     }
     (in_template,) = properties["LifecycleConfiguration"]["Rules"]
     assert in_template["NoncurrentVersionExpiration"] == rule["NoncurrentVersionExpiration"]
-    assert in_template["AbortIncompleteMultipartUpload"] == rule["AbortIncompleteMultipartUpload"]
+    days = leftover_days(translated()["Parameters"]["UploadDays"]["Default"])
+    assert {"DaysAfterInitiation": days} == rule["AbortIncompleteMultipartUpload"]
     assert in_template["ExpiredObjectDeleteMarker"] == rule["Expiration"]["ExpiredObjectDeleteMarker"]
+
+
+def leftover_days(upload_days: str) -> int:
+    """When S3 ends an upload by itself; moto's stacks leave the rule out."""
+    (rule,) = bucket()["LifecycleConfiguration"]["Rules"]
+    days = rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"]
+    name, parameter, key = days["Fn::FindInMap"]
+    assert parameter == {"Ref": "UploadDays"}
+    found: int = translated()["Mappings"][name][upload_days][key]
+    return found
+
+
+def test_s3_ends_no_upload_before_recorder_does() -> None:
+    allowed = translated()["Parameters"]["UploadDays"]["AllowedValues"]
+    assert translated()["Parameters"]["UploadDays"]["Default"] in allowed
+    assert [leftover_days(days) for days in allowed] == [int(days) + 7 for days in allowed]
 
 
 def test_tables_can_be_restored_and_neither_they_nor_the_recordings_go_with_the_stack() -> None:
@@ -122,13 +159,18 @@ def test_s3_tells_the_event_function_of_new_objects_and_may_call_it() -> None:
 
 def environment(function: str) -> dict[str, str]:
     """A function's environment as Lambda would have it, with a fresh secret."""
-    client = boto3.client("lambda", region_name=REGION)
-    found = client.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
-    found = {name: str(value) for name, value in found.items()}
+    found = variables(function)
     template = translated()["Resources"]["Secret"]["Properties"]["GenerateSecretString"]
     secret = {**json.loads(template["SecretStringTemplate"]), template["GenerateStringKey"]: "k" * 64}
     assert secret.keys() == {match[1] for value in found.values() if (match := SECRET.fullmatch(value))}
     return {name: SECRET.sub(lambda match: secret[match[1]], value) for name, value in found.items()}
+
+
+def variables(function: str) -> dict[str, str]:
+    """What the stack gives a function; secrets are references yet."""
+    client = boto3.client("lambda", region_name=REGION)
+    found = client.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+    return {name: str(value) for name, value in found.items()}
 
 
 @pytest.mark.parametrize("function", ["HttpFunction", "EventFunction"])
@@ -144,9 +186,70 @@ def test_a_function_starts_in_its_environment(function: str) -> None:
         [sys.executable, "-c", start], env={**environ, **lambdas}, check=True, capture_output=True, text=True
     )
     assert done.stdout.strip() == settings.RECORDINGS_BUCKET
-    source = (TEMPLATE.parent / "recorder_project/settings.py").read_text()
-    unknown = [name for name in environ if f'"{name}"' not in source and "_CLIENT_" not in name]
-    assert unknown == []
+
+
+def test_what_settings_read_comes_from_the_template_or_is_left_out_for_a_reason() -> None:
+    assert all(len(reason) > 10 for reason in LEFT_OUT.values())
+    read = {name.replace("<NAME>", "SSO") for name in read_by_settings()} - MEANINGLESS
+    for function in of_type("AWS::Lambda::Function").values():
+        given = function["Properties"]["Environment"]["Variables"]
+        assert given.keys() & LEFT_OUT.keys() == set()
+        assert given.keys() | LEFT_OUT.keys() == read
+        assert [name for name, value in given.items() if not isinstance(value, dict)] == [], "fixed for everybody"
+
+
+def test_a_parameter_is_its_variable_in_another_spelling() -> None:
+    given = translated()["Resources"]["HttpFunction"]["Properties"]["Environment"]["Variables"]
+    for name, value in given.items():
+        if "Ref" in value and value["Ref"] != "AWS::StackName":
+            assert value["Ref"] == name.title().replace("_", "")
+
+
+@pytest.mark.parametrize("function", ["HttpFunction", "EventFunction"])
+def test_parameters_reach_the_settings(function: str) -> None:
+    parameters = {
+        "UploadDays": "14",
+        "TrustedProxies": "1",
+        "GoogleClientIds": "web,old",
+        "GoogleHiddenNonceClientIds": "old",
+        "OidcSsoIssuer": "https://id.example.org",
+        "OidcSsoClientIds": "web,phone",
+        "OidcSsoAlgorithms": "RS512",
+    }
+    make_stack("other", **parameters)
+    environ = variables(physical(function, "other"))
+    secret = {"SECRET_KEY": "k" * 64, "OIDC_SSO_CLIENT_SECRET": "sesame"}
+    environ = {name: SECRET.sub(lambda match: secret.get(match[1], " "), value) for name, value in environ.items()}
+    shown = (
+        "from recorder_project import settings as s; print([s.UPLOAD_DAYS, s.TRUSTED_PROXIES,"
+        " s.GOOGLE_HIDDEN_NONCE_CLIENT_IDS, s.OIDC_ISSUERS, s.CLIENT_IDS['sso'], s.CLIENT_SECRETS['sso'],"
+        " s.OIDC_ALGORITHMS])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", shown],
+        env={**environ, "AWS_REGION": REGION, "PATH": os.environ["PATH"]},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert ast.literal_eval(done.stdout) == [
+        14,
+        1,
+        ["old"],
+        {"sso": "https://id.example.org"},
+        ["web", "phone"],
+        "sesame",
+        {"sso": ["RS512"]},
+    ]
+
+
+def test_what_makes_the_secret_is_what_it_was() -> None:
+    """CloudFormation makes the whole secret anew when any of this changes, SECRET_KEY and providers' secrets with it:
+    https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/2210
+    """
+    recipe = translated()["Resources"]["Secret"]["Properties"]["GenerateSecretString"]
+    digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+    assert digest == "7bf3581d56ef0f0c6ec70f4d09aa23861bf51e19e25070ecca579e73c4677322"
 
 
 def test_the_gateway_logs_routes_and_no_paths() -> None:
@@ -192,7 +295,13 @@ def test_every_parameter_says_what_it_is_and_is_used() -> None:
         assert len(parameter["Description"]) > 10, name
         assert re.search(rf"!Ref {name}\b|\$\{{{name}\}}", text), name
     assert not re.search(r": [&*]\w|<<:", text), "CloudFormation knows no YAML aliases"
-    assert "Certificate" in translated()["Rules"]
+    assert {"Certificate", "OidcSso"} <= translated()["Rules"].keys()
+
+
+def test_every_parameter_is_documented_but_those_that_deploying_sets() -> None:
+    text = (TEMPLATE.parent / "docs/deploy.md").read_text()
+    undocumented = [name for name in translated()["Parameters"] if f"`{name}`" not in text]
+    assert sorted(undocumented) == ["Architecture", "Deployed", "ImageUri"]
 
 
 def test_outputs_say_what_comes_next() -> None:

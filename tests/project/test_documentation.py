@@ -68,12 +68,6 @@ def test_nobody_else_reads_the_environment() -> None:
     assert sorted(readers) == ["recorder_project/localaws.py", "recorder_project/settings.py"]
 
 
-def test_template_sets_only_what_is_read() -> None:
-    text = (ROOT / "template.yaml").read_text()
-    variables = text[text.index("      Variables:") : text.index("\nResources:")]
-    assert set(re.findall(r"^        ([A-Z_]+):", variables, re.MULTILINE)) <= read_by_settings()
-
-
 def test_every_link_in_docs_leads_somewhere() -> None:
     for page in (ROOT / "docs").glob("*.md"):
         for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text()):
