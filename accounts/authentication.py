@@ -8,7 +8,7 @@ from rest_framework.authentication import BaseAuthentication, CSRFCheck, get_aut
 from rest_framework.request import Request
 
 from accounts import throttles
-from accounts.models import SLIDING, Session
+from accounts.models import DAY, Session
 from accounts.services import authenticate
 from recorder_project.problems import Problem
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # __Host- makes browsers refuse a cookie that another host of the same domain has set.
 COOKIE = "recorder" if settings.LOCAL else "__Host-recorder"
+COOKIE_SECONDS = 400 * DAY  # the most that browsers grant. When the session ends, the server decides alone
 # The account that the recorder page is of. Its cookie may be another's by now: a browser's tabs share one.
 ACCOUNT = "X-Recorder-Account"
 
@@ -63,4 +64,7 @@ def session_of(request: HttpRequest) -> Session | None:
 
 
 def set_cookie(response: "HttpResponseBase", auth_key: str) -> None:
-    response.set_cookie(COOKIE, auth_key, max_age=SLIDING, secure=not settings.LOCAL, httponly=True, samesite="Lax")
+    """Let the browser keep the key. A guest who loses it has lost everything, so it is set again whenever one comes."""
+    response.set_cookie(
+        COOKIE, auth_key, max_age=COOKIE_SECONDS, secure=not settings.LOCAL, httponly=True, samesite="Lax"
+    )

@@ -27,7 +27,10 @@ def home(request: HttpRequest) -> HttpResponse:
     """The recorder page for who is signed in, if it has been built; else a page that leads to what there is."""
     session = session_of(request)
     name = "recorder" if session and (BUILT / "main.js").exists() else "home"
-    return render(request, f"web/{name}.html", words.of(request) | {"user": session})
+    response = render(request, f"web/{name}.html", words.of(request) | {"user": session})
+    if session:
+        set_cookie(response, request.COOKIES[COOKIE])  # for as long again
+    return response
 
 
 @require_safe

@@ -47,7 +47,7 @@ def test_signing_in_as_a_guest_sets_a_cookie_that_scripts_cannot_read(browser: B
     assert (answer.status_code, answer["Location"]) == (302, "/api/v1/recordings/")
     assert COOKIE == "__Host-recorder"  # browsers take such a name only with Secure, Path=/ and no Domain
     assert (cookie["httponly"], cookie["secure"], cookie["samesite"]) == (True, True, "Lax")
-    assert (cookie["path"], cookie["domain"], cookie["max-age"]) == ("/", "", 60 * 86400)
+    assert (cookie["path"], cookie["domain"], cookie["max-age"]) == ("/", "", 400 * 86400)
     (session,) = sessions(browser.key.partition(".")[0])
     assert session.device_name == "Browser"
 
@@ -126,6 +126,25 @@ def test_home(browser: Browser, alice: Client) -> None:
     assert "Sign in" in page.content.decode()
     browser.http.cookies[COOKIE] = alice.auth_key
     assert "Sign out" in browser.open("/").content.decode()
+
+
+def test_whoever_comes_back_keeps_the_cookie(guest: Browser) -> None:
+    """It has to outlive the session, which each day of use moves on; and browsers keep none for longer than this."""
+    key = guest.key
+    guest.http.cookies.clear()
+    guest.http.cookies[COOKIE] = key
+    guest.open("/")
+    cookie = guest.http.cookies[COOKIE]
+    assert (cookie.value, cookie["max-age"]) == (key, 400 * 86400)
+    assert (cookie["httponly"], cookie["secure"], cookie["samesite"]) == (True, True, "Lax")
+
+
+def test_a_key_that_opens_nothing_is_not_kept(guest: Browser) -> None:
+    key = guest.key
+    guest.submit("/logout/")
+    guest.http.cookies[COOKIE] = key
+    assert COOKIE not in guest.http.get("/", secure=True).cookies
+    assert COOKIE not in Browser().http.get("/", secure=True).cookies
 
 
 @pytest.mark.parametrize("path", ["recordings/", "recordings/?shelf=trash", "accounts/me/", "accounts/sessions/"])
