@@ -163,9 +163,11 @@ class FeedViewSet(ViewSet):
     def create(self, request: Request) -> Response:
         """Get an address where a podcast app finds the recordings, all or those with a tag, without signing in.
 
-        Whoever has it can listen, until the feed is deleted. 409 `too_many_feeds` above 10.
+        Whoever has it can listen, until the feed is deleted. 409 `too_many_feeds` above 10. Needs a login within the
+        last 10 minutes, unless the account is a guest's.
         """
         data = serializers.CreateFeedSerializer.read(request.data)
+        services.require_recent_login(caller(request))
         where = origin(request._request)
         feed = feeds.create(caller(request).id, origin=where, tag=data.get("tag"), title=data.get("title"))
         return Response(feed, 201, headers={"Cache-Control": "no-store"})

@@ -167,6 +167,7 @@ def test_a_guest_is_nothing_to_link(sign_in: SignIn) -> None:
         lambda client: client.delete("accounts/sessions/?scope=others"),
         lambda client: client.delete(f"accounts/sessions/{'0' * 64}/"),
         lambda client: client.delete("accounts/me/"),
+        lambda client: client.post("accounts/feeds/", {}),
     ],
 )
 def test_what_is_dangerous_needs_a_recent_login(sign_in: SignIn, act: Callable[[Client], Answer]) -> None:
@@ -175,12 +176,18 @@ def test_what_is_dangerous_needs_a_recent_login(sign_in: SignIn, act: Callable[[
     answer = act(alice)
     assert (answer.status, answer.code) == (403, "reauthentication_required")
     assert len(identities(alice)) == 1
+    assert alice.get("accounts/feeds/").json["results"] == []
     assert tablet.get("accounts/me/").status == 200
     assert act(sign_in("alice")).code != "reauthentication_required"
 
 
 def test_a_guests_old_key_does_everything(sign_in: SignIn) -> None:
-    for act in (lambda client: link(client, "alice"), lambda client: client.delete("accounts/me/")):
+    acts: list[Callable[[Client], Answer]] = [
+        lambda client: link(client, "alice"),
+        lambda client: client.post("accounts/feeds/", {}),
+        lambda client: client.delete("accounts/me/"),
+    ]
+    for act in acts:
         guest = sign_up()
         age(guest, minutes=60 * 24)
         assert act(guest).status in (201, 202)

@@ -23,7 +23,8 @@ export function feeds() {
       tag.value = title.value = "";
       await load();
     } catch (error) {
-      say(error.message, true);
+      if (error.code === "reauthentication_required") location.assign(`/login/?next=${encodeURIComponent("/#/account")}`);
+      else say(error.message, true);
     }
   }
 
