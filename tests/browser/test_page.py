@@ -14,7 +14,7 @@ from typing import Any
 import feedparser
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.browser.conftest import ROOT, free_addresses, wait
 
@@ -625,6 +625,97 @@ def test_a_recording_that_can_not_begin_leaves_nothing_on(page: Page) -> None:
     assert page.evaluate(HELD) == []
     assert stored(page) == []
     expect(page.get_by_role("heading", name="A recording was interrupted")).to_have_count(0)
+
+
+ONE = re.compile("/api/v1/recordings/[0-9a-f]{32}/$")
+COMPLETE = re.compile("/complete/$")
+
+
+def unproven(route: Route) -> None:
+    """What the server says while it has not read the bytes yet."""
+    answer = route.fetch()
+    route.fulfill(response=answer, json=answer.json() | {"verified_at": None})
+
+
+def mismatched(route: Route) -> None:
+    answer = route.fetch()
+    route.fulfill(response=answer, json=answer.json() | {"verified_at": None, "status": "mismatch"})
+
+
+def test_the_copy_in_the_browser_stays_until_the_proof(page: Page) -> None:
+    page.route(COMPLETE, unproven)
+    page.route(ONE, unproven)
+    page.locator("input[type=file]").set_input_files(AUDIO / "speech.m4a")
+    expect(page.locator(".item")).to_have_count(1, timeout=SOON)
+    expect(page.locator(".item")).to_contain_text("Being checked")
+    expect(page.locator(".pending li")).to_have_count(0)
+    page.wait_for_timeout(3000)
+    (take,) = stored(page)
+    assert (take["state"], take["pieces"]) == ("sent", [(AUDIO / "speech.m4a").stat().st_size])
+
+    page.reload()  # the next start looks at once, and there is no proof yet
+    expect(page.locator(".item")).to_have_count(1)
+    page.wait_for_timeout(1500)
+    assert [take["state"] for take in stored(page)] == ["sent"]
+    assert page.locator(".pending li").count() == 0
+    page.unroute(ONE)
+    page.reload()
+    safe(page)
+    page.wait_for_timeout(1000)
+    assert stored(page) == []
+
+
+def test_what_arrived_as_something_else_is_sent_again_once(page: Page, url: str) -> None:
+    tries: list[str] = []
+    page.on("request", lambda request: tries.append(request.url) if request.method == "PUT" else None)
+    page.route(COMPLETE, unproven)
+    page.route(ONE, mismatched)
+    page.locator("input[type=file]").set_input_files(AUDIO / "speech.m4a")
+    expect(page.locator(".item")).to_have_count(1, timeout=SOON)
+    page.wait_for_timeout(1000)
+    assert len(tries) == 1
+    # The server, asked again, still reads what it got last: nothing is sent twice because of that.
+    page.reload()
+    page.wait_for_timeout(1500)
+    assert ([take["state"] for take in stored(page)], len(tries)) == (["sent"], 1)
+
+    def asks_again(route: Route) -> None:
+        if route.request.method != "POST":
+            return route.continue_()
+        made = route.fetch().json()
+        to = {"kind": "single", "method": "PUT", "url": f"{url}/bucket", "headers": {}, "expires_at": ""}
+        return route.fulfill(status=200, json={"recording": made["recording"], "upload": to})
+
+    page.route("**/api/v1/recordings/", asks_again)
+    page.route("**/bucket", lambda route: route.fulfill(status=200))
+    page.reload()
+    page.wait_for_timeout(1500)
+    assert ([take["state"] for take in stored(page)], len(tries)) == (["sent"], 2)
+    page.reload()
+    expect(page.locator(".pending li")).to_contain_text("Not sent: The stored bytes are not those that were sent")
+    page.unroute(ONE)
+    page.unroute(COMPLETE)
+    page.unroute("**/api/v1/recordings/")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator(".pending li")).to_have_count(0)
+    safe(page)
+    assert stored(page) == []
+
+
+def test_what_was_deleted_before_its_proof_is_asked_about(page: Page, url: str) -> None:
+    page.route(COMPLETE, unproven)
+    page.route(ONE, unproven)
+    page.locator("input[type=file]").set_input_files(AUDIO / "speech.m4a")
+    expect(page.locator(".item")).to_have_count(1, timeout=SOON)
+    page.wait_for_timeout(1000)
+    page.unroute(ONE)
+    page.route(ONE, lambda route: route.fulfill(status=404, json={"code": "not_found", "detail": "Nothing here."}))
+    page.reload()
+    expect(page.locator(".pending li")).to_contain_text("It was deleted before it could be checked")
+    page.get_by_role("button", name="Discard").click()
+    page.get_by_role("dialog").get_by_role("button", name="Discard").click()
+    expect(page.locator(".pending li")).to_have_count(0)
+    assert stored(page) == []
 
 
 def test_signing_out(page: Page) -> None:

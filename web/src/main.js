@@ -238,11 +238,12 @@ show();
 showUsage();
 uploads.run(
   (recording) => {
-    say(t("sent", recording.name));
+    say(t(recording.verified_at ? "sent" : "arrived", recording.name));
     library.arrived(recording);
     showUsage();
     uploads.settled(recording.id, (news) => library.arrived(news));
   },
+  (recording) => library.arrived(recording),
   (error, failed) => say(t("failed", `${failed.name}: ${error.message}`), true),
 );
 navigator.serviceWorker?.register("/sw.js");

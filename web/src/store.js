@@ -1,7 +1,10 @@
 // What must survive a crash: the pieces of running recordings, and files that wait for their upload. One database for
 // each account: who signs in next in this browser sees and sends nothing of the one before.
 //
-// takes: { id, name, type, started_at, state: "recording" | "waiting", seconds, problem? }, chunks: { take, n, blob }
+// takes: { id, name, type, started_at, state: "recording" | "waiting" | "sent", seconds, recording?, resent?, problem? }
+// chunks: { take, n, blob }
+//
+// What is sent stays until its `recording` is proven: until then this may be the only copy that is right.
 
 const ACCOUNT = document.body.dataset.account;
 let opened;

@@ -4,12 +4,15 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { get, passing, patch, post, put } from "./api.js";
 import * as store from "./store.js";
+import { t } from "./words.js";
 
 const AT_ONCE = 32 * 2 ** 20; // bytes that the browser's own digest takes in one piece
 const STEP = 4 * 2 ** 20;
 const PARALLEL = 3;
+const LOOK = 30_000; // ms between two looks at what is sent and not proven yet
 
 export const progress = new Map(); // take id → bytes sent
+let look = 0; // when to look next
 let resume = () => {};
 let news = false; // something happened since the queue was read
 
@@ -29,14 +32,19 @@ async function digest(blob) {
 
 const hex = (buffer) => bytesToHex(new Uint8Array(buffer));
 
-/** Work through the queue for as long as this tab lives, and no other tab does. */
-export function run(done, failed) {
+/**
+ * Work through the queue for as long as this tab lives, and no other tab does. `done` is told of each recording that
+ * has been sent, `proven` of each whose copy here is not needed any more, `failed` of what won't be tried again.
+ */
+export function run(done, proven, failed) {
   store.watch(wake);
   addEventListener("online", wake);
   navigator.locks.request(`uploads-${document.body.dataset.account}`, async () => {
     for (let pause = 2; ; ) {
       news = false;
-      const waiting = (await store.all()).filter((take) => take.state === "waiting" && !take.problem);
+      const takes = await store.all();
+      const waiting = takes.filter((take) => take.state === "waiting" && !take.problem);
+      const sent = takes.filter((take) => take.state === "sent");
       let away = !navigator.onLine;
       for (const take of away ? [] : waiting) {
         try {
@@ -51,12 +59,17 @@ export function run(done, failed) {
           failed(error, take);
         }
       }
+      if (!away && Date.now() >= look) {
+        look = Date.now() + LOOK;
+        for (const take of sent) await weigh(take, proven).catch(() => {}); // it is looked at again
+      }
       pause = away ? Math.min(pause * 2, 60) : 2;
       const left = away && waiting.length > 0;
       if (news && !away) continue;
       await new Promise((resolve) => {
         resume = resolve;
         if (left) setTimeout(resolve, pause * 1000);
+        else if (sent.length) setTimeout(resolve, look - Date.now());
       });
     }
   });
@@ -84,13 +97,36 @@ async function upload(take) {
     try {
       const ready = upload ? await post(`recordings/${recording.id}/complete/`) : recording;
       if (take.markers) await patch(`recordings/${recording.id}/`, { markers: take.markers.slice(0, 200) });
-      await store.forget(take.id);
+      if (ready.verified_at) await store.forget(take.id);
+      else await store.save({ ...take, state: "sent", recording: ready.id });
       progress.delete(take.id);
       return ready;
     } catch (error) {
       if (tries > 2 || error.status !== 409) throw error;
     }
   }
+}
+
+/** See what became of a take that was sent. Only a proof frees the copy; what arrived as something else goes again. */
+async function weigh(take, proven) {
+  const path = `recordings/${take.recording}/`;
+  const recording = await get(path).catch((error) => {
+    if (error.status !== 404) throw error;
+    return null;
+  });
+  if (!recording) {
+    await store.save({ ...take, state: "waiting", problem: t("deleted_early") });
+  } else if (recording.verified_at) {
+    await store.forget(take.id);
+    proven(recording);
+  } else if (recording.status === "mismatch" && !recording.trashed_at && (await wanted(recording))) {
+    await store.save({ ...take, state: "waiting", resent: true, problem: take.resent ? t("mismatch") : undefined });
+  }
+}
+
+/** Whether the server wants these bytes once more, or is still reading those that it got last. */
+async function wanted({ name, size, sha256, content_type }) {
+  return Boolean((await post("recordings/", { name, size, sha256, content_type })).upload);
 }
 
 async function parts(recording, upload, blob, sent) {
@@ -112,6 +148,10 @@ async function parts(recording, upload, blob, sent) {
   await Promise.all(Array.from({ length: PARALLEL }, work));
 }
 
+async function proven(id) {
+  for (const take of await store.all()) if (take.state === "sent" && take.recording === id) await store.forget(take.id);
+}
+
 /** The recording once it is proven and has been listened to; as it is after a while if that takes longer. */
 export async function settled(id, act) {
   for (let pause = 0.7; pause < 40; pause *= 1.6) {
@@ -119,6 +159,7 @@ export async function settled(id, act) {
     const recording = await get(`recordings/${id}/`).catch(() => null);
     if (!recording) continue;
     act(recording);
+    if (recording.verified_at) await proven(recording.id);
     if (recording.verified_at && recording.playable !== null) return;
   }
 }
