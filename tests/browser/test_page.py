@@ -718,10 +718,45 @@ def test_what_was_deleted_before_its_proof_is_asked_about(page: Page, url: str) 
     assert stored(page) == []
 
 
+def no_guest(route: Route) -> None:
+    answer = route.fetch()
+    route.fulfill(response=answer, json=answer.json() | {"is_guest": False})
+
+
 def test_signing_out(page: Page) -> None:
+    page.route("**/accounts/me/", no_guest)
     page.get_by_role("link", name="Account").click()
     page.get_by_role("button", name="Sign out", exact=True).click()
     expect(page.get_by_role("link", name="Sign in")).to_be_visible()
+
+
+def test_a_guest_is_asked_before_signing_out(page: Page) -> None:
+    page.get_by_role("link", name="Account").click()
+    leave = page.get_by_role("button", name="Sign out", exact=True)
+    leave.click()
+    dialog = page.get_by_role("dialog", name="You are a guest")
+    expect(dialog).to_contain_text("nobody, not even you, can come back")
+    assert violations(page) == []
+    dialog.get_by_role("button", name="Cancel").click()
+    leave.click()
+    dialog.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("link", name="Sign in")).to_be_visible()
+
+
+def test_who_leaves_something_in_the_browser_is_asked_before_signing_out(page: Page) -> None:
+    alice = account(page)
+    page.route("**/accounts/me/", no_guest)
+    page.route("**/api/v1/recordings/", lambda route: route.abort())
+    page.locator("input[type=file]").set_input_files(AUDIO / "speech.m4a")
+    expect(page.locator(".pending li")).to_have_count(1)
+    page.get_by_role("link", name="Account").click()
+    page.get_by_role("button", name="Sign out", exact=True).click()
+    dialog = page.get_by_role("dialog", name="Recordings that are in this browser alone: 1")
+    expect(dialog).to_contain_text("They are sent when you sign in")
+    expect(dialog).not_to_contain_text("guest")
+    dialog.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("link", name="Sign in")).to_be_visible()
+    assert [take["state"] for take in stored(page, alice)] == ["waiting"]
 
 
 def test_korean(browser: Browser, url: str) -> None:

@@ -4,6 +4,7 @@ import { get, remove } from "./api.js";
 import { confirmed, h, say } from "./dom.js";
 import { feeds } from "./feeds.js";
 import { logins } from "./logins.js";
+import * as store from "./store.js";
 import { bytes, choose, date, language, languages, t } from "./words.js";
 
 export async function account(place) {
@@ -53,7 +54,7 @@ export async function account(place) {
       h("p", { class: "quiet-text" }, t("export_text")),
       h("button", { class: "quiet", onclick: guarded(exportAll) }, t("export")),
       h("h3", {}, t("sign_out")),
-      h("button", { class: "quiet", onclick: signOut }, t("sign_out")),
+      h("button", { class: "quiet", onclick: guarded(signOut) }, t("sign_out")),
       h("h3", {}, t("close")),
       h("p", { class: "quiet-text" }, t("close_text")),
       h("button", { class: "danger", onclick: close }, t("close")),
@@ -86,7 +87,14 @@ async function exportAll() {
   say(t("export_done"));
 }
 
+/** Sign out; where that gives something up, only after asking. */
 async function signOut() {
+  const [takes, me] = await Promise.all([store.all(), get("accounts/me/")]);
+  const here = takes.filter((take) => take.state !== "sent").length;
+  const question = here ? [t("sign_out_takes", here)] : [];
+  if (me.is_guest) question.push(t("sign_out_guest"));
+  else if (here) question.push(t("sign_out_later"));
+  if (question.length && !(await confirmed(question.join(" "), t("sign_out"), t("cancel")))) return;
   for (const name of await caches.keys()) await caches.delete(name);
   document.getElementById("sign-out").submit();
 }
