@@ -64,7 +64,7 @@ def session_of(request: HttpRequest) -> Session | None:
 
 
 def set_cookie(response: "HttpResponseBase", auth_key: str) -> None:
-    """Let the browser keep the key. A guest who loses it has lost everything, so it is set again whenever one comes."""
+    """Let the browser keep the key. A guest who loses it has lost everything, so home sets it again and again."""
     response.set_cookie(
         COOKIE, auth_key, max_age=COOKIE_SECONDS, secure=not settings.LOCAL, httponly=True, samesite="Lax"
     )

@@ -17,7 +17,7 @@ from pynamodb.transactions import TransactWrite
 from recordings.dynamo import IntegerAttribute, Table, TokenRow, commit, now, transaction
 
 DAY = 86400
-SLIDING, ABSOLUTE = 60 * DAY, 365 * DAY  # how long a session lives unused, and at most, in seconds
+SLIDING, ABSOLUTE = 60 * DAY, 365 * DAY  # how long a session lives unused, and at most unless a guest's, in seconds
 GUEST_DAYS = 30
 
 
@@ -37,6 +37,7 @@ class Account(Table):
     feeds: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, default=list)  # hashes of their tokens
     revision = IntegerAttribute(default=0)  # counts logins, links, feeds and so on, which take turns by it
     created_at = UnicodeAttribute()
+    seen_at = UnicodeAttribute(null=True)  # when a guest signed out; until then its sessions tell
     closed_at = UnicodeAttribute(null=True)
 
     @classmethod
@@ -190,12 +191,17 @@ class Session(Table):
         return list(cls.query(user_id, filter_condition=cls.expires_at.exists(), consistent_read=True))
 
     def seen(self) -> None:
-        """Note that the session is in use, at most once a day; unless it has been ended meanwhile."""
+        """Note that the session is in use, at most once a day; unless it has been ended meanwhile.
+
+        Where no login opens the account, the session is all there is of it, and nothing but disuse ends it.
+        """
         moment = now()
         if moment[:10] == self.last_seen_at[:10]:
             return
         latest = int(datetime.datetime.fromisoformat(self.created_at).timestamp()) + ABSOLUTE
-        expires_at = min(int(time.time()) + SLIDING, latest)
+        expires_at = int(time.time()) + SLIDING
+        if expires_at > latest and ((account := Account.of(self.id)) is None or account.identities):
+            expires_at = latest
         try:
             self.update(
                 [Session.last_seen_at.set(moment), Session.expires_at.set(expires_at)], condition=Session.id.exists()

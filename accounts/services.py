@@ -7,7 +7,7 @@ from typing import Any
 
 from accounts import keys
 from accounts.models import GUEST_DAYS, Account, Identity, Revocation, Session
-from accounts.writes import mark_closed, reschedule
+from accounts.writes import mark_closed, reschedule, sign_out
 from recorder_project.problems import Problem, not_found
 from recordings.dynamo import Conflict, days_from_now, now, stamp
 from recordings.models import Work
@@ -124,7 +124,16 @@ def end_session(user_id: str, session_id: str) -> None:
     session = Session.find(user_id, session_id) if keys.HASH.fullmatch(session_id) else None
     if session is None:
         raise not_found()
-    session.delete()
+    for _ in pauses():
+        account = Account.of(user_id)
+        if account is None or account.closed_at or not account.is_guest:
+            session.delete()
+            return
+        try:
+            sign_out(account, session)
+        except Conflict:
+            continue
+        return
 
 
 def end_sessions(user_id: str, *, but: str = "") -> None:
@@ -168,7 +177,8 @@ def finish_closing(user_id: str, until: float) -> bool:
 def expire_guest(account: Account) -> bool:
     """Close a guest's account 30 days after its last sign of life. Returns whether it is closed now."""
     seen = Session.all_of(account.id)
-    until = max((guest_until(session.last_seen_at) for session in seen), default="")
+    moments = [session.last_seen_at for session in seen] + ([account.seen_at] if account.seen_at else [])
+    until = guest_until(max(moments, default=account.created_at))
     try:
         if account.is_guest and until <= now():
             mark_closed(account, unseen=seen)

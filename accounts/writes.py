@@ -71,6 +71,14 @@ def link(account: Account, identity: Identity, replay: Replay | None, *, email_v
     commit(write)
 
 
+def sign_out(account: Account, session: Session) -> None:
+    """Take a guest's session out, and keep what it alone told: when the guest was last seen. Raises Conflict."""
+    write = transaction()
+    account.turn(write, Account.seen_at.set(now()))
+    write.delete(session)
+    commit(write)
+
+
 def unlink(account: Account, identity: Identity) -> None:
     """Take an identity away; what its provider gave us for it is to be revoked. Raises Conflict."""
     write = transaction()

@@ -3,11 +3,13 @@
 import time
 from datetime import UTC, datetime, timedelta
 
-from accounts.models import ABSOLUTE, SLIDING, Session
+import pytest
+
+from accounts.models import ABSOLUTE, SLIDING, Account, Session
 from recorder_project.tokens import hashed, new_token
 from recordings.dynamo import now, stamp
 from tests.client import Client, sign_up
-from tests.state import LONG_AGO, failing, meanwhile, sessions, snapshot
+from tests.state import LONG_AGO, calls, failing, meanwhile, sessions, snapshot
 
 
 def another_device(alice: Client, device_name: str) -> Client:
@@ -114,11 +116,36 @@ def test_use_moves_the_end_on_once_a_day(alice: Client) -> None:
     assert snapshot() == before
 
 
+def has_login(client: Client) -> None:
+    Account(client.user_id).update([Account.identities.set(["identity:corp:1"]), Account.is_guest.set(False)])
+
+
 def test_use_does_not_keep_a_session_for_ever(alice: Client) -> None:
+    has_login(alice)
     age(alice, created_at=ABSOLUTE / 86400 - 1, last_seen_at=30)
     assert alice.get("recordings/").status == 200
     (session,) = sessions(alice.user_id)
     assert abs(session.expires_at - time.time() - 86400) < 60
+
+
+@pytest.mark.parametrize("days", [304, 364, 366, 4000])
+def test_use_keeps_a_guest_for_ever(days: int) -> None:
+    """The key is all that a guest has, and no login gives another."""
+    guest = sign_up()
+    age(guest, created_at=days, last_seen_at=1.1)
+    with calls() as sent:
+        assert guest.get("recordings/").status == 200
+    (session,) = sessions(guest.user_id)
+    assert abs(session.expires_at - time.time() - SLIDING) < 60
+    assert sent.count("GetItem") == (1 if days == 304 else 2)  # the account is asked once a day, in its last 60 days
+
+
+def test_a_guest_who_has_linked_a_login_signs_in_again_after_a_year() -> None:
+    guest = sign_up()
+    age(guest, created_at=500, last_seen_at=1.1)
+    has_login(guest)
+    guest.get("recordings/")
+    assert guest.get("recordings/").status == 401
 
 
 def test_use_does_not_bring_an_ended_session_back(alice: Client) -> None:

@@ -5,10 +5,11 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from accounts.models import Session
+from accounts.models import Account, Session
 from recordings import sweeping
 from recordings.dynamo import days_from_now, now
 from recordings.models import Recording, Work, due_shard
+from tests.accounts.test_identities import in_between
 from tests.client import Client, send
 from tests.state import (
     LONG_AGO,
@@ -197,6 +198,49 @@ def test_closes_a_guest_who_was_not_seen_for_thirty_days(alice: Client) -> None:
     assert sweep() == "1 closed"
     assert traces(alice.user_id) == []
     assert alice.get("accounts/me/").status == 401
+
+
+@pytest.mark.parametrize("path", ["POST accounts/logout/", "DELETE accounts/sessions/{}/"])
+def test_closes_a_guest_thirty_days_after_signing_out(alice: Client, path: str) -> None:
+    """However long before that the account was made, and whatever day was its last until then."""
+    account = Account(alice.user_id)
+    account.update([Account.created_at.set(LONG_AGO)])
+    alice.record(AUDIO)
+    method, _, path = path.format(alice.session_id).partition(" ")
+    assert alice.call(method, path).status == 204
+    assert Session.all_of(alice.user_id) == []
+    make_due(alice.user_id, f"account:{alice.user_id}")
+    assert sweep() == "1 waiting"
+    order = work("account", alice.user_id)
+    assert order is not None
+    assert days_from_now(29.9) < order.due_at < days_from_now(30.1)
+    assert list(objects().values()) == [AUDIO]
+    account.update([Account.seen_at.set(days_from_now(-30.01))])
+    make_due(alice.user_id, f"account:{alice.user_id}")
+    assert sweep() == "1 closed"
+    assert traces(alice.user_id) == []
+
+
+@pytest.mark.parametrize("days", [29.9, 30.1])
+def test_closes_a_guest_of_whom_only_the_account_is_left(alice: Client, days: float) -> None:
+    Session.all_of(alice.user_id)[0].delete()
+    Account(alice.user_id).update([Account.created_at.set(days_from_now(-days))])
+    make_due(alice.user_id, f"account:{alice.user_id}")
+    assert sweep() == ("1 waiting" if days < 30 else "1 closed")
+    assert bool(Account.of(alice.user_id)) == (days < 30)
+
+
+def test_a_guest_who_signs_out_just_then_stays_for_thirty_days(alice: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    Session.all_of(alice.user_id)[0].update([Session.last_seen_at.set(LONG_AGO)])
+    Account(alice.user_id).update([Account.created_at.set(LONG_AGO)])
+    make_due(alice.user_id, f"account:{alice.user_id}")
+    in_between(monkeypatch, Session, "all_of", lambda: alice.post("accounts/logout/"))
+    assert sweep() == "1 waiting"
+    assert Session.all_of(alice.user_id) == []
+    assert sweep() == "1 waiting"
+    order = work("account", alice.user_id)
+    assert order is not None
+    assert days_from_now(29.9) < order.due_at
 
 
 def test_a_guest_who_comes_back_just_then_stays(alice: Client) -> None:
