@@ -49,6 +49,12 @@ def require_recent_login(session: Session) -> None:
         )
 
 
+def is_only_way_in(session: Session) -> bool:
+    """Whether no login opens the session's account, a guest's: whoever loses its key has lost it. One GetItem."""
+    account = Account.of(session.id)
+    return account is not None and not account.closed_at and not account.identities
+
+
 def account_of(user_id: str) -> Account:
     account = Account.of(user_id)
     if account is None or account.closed_at:

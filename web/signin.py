@@ -22,6 +22,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts import identities, login, services, throttles
 from accounts.authentication import session_of, set_cookie
+from accounts.models import Session
 from accounts.providers import Provider, offered
 from recorder_project.links import origin
 from recorder_project.problems import Problem, not_found
@@ -47,16 +48,24 @@ def shows_problems(view: View) -> View:
     return wrapped
 
 
-def page(request: HttpRequest, target: str, problem: Problem | None = None) -> HttpResponse:
-    """The sign-in page."""
+def page(
+    request: HttpRequest, target: str, problem: Problem | None = None, *, losing: str = "", chosen: str = ""
+) -> HttpResponse:
+    """The sign-in page; or the question what becomes of the guest's account that this browser is `losing`, to the
+    provider `chosen` or to a key.
+    """
     context = words.of(request) | {"next": target, "user": session_of(request), "guest": "guest" in offered()}
     context["account"] = request.GET.get("account") or (context["user"] and context["user"].id)
+    context |= {"losing": losing, "chosen": chosen}
     context["problem"] = problem and words.problem(problem, context["lang"])
     context["providers"] = [
         {"name": provider.provider}
-        | {say: context["words"][say].format(provider.label) for say in ("continue", "link_this", "link_too")}
+        | {
+            say: context["words"][say].format(provider.label)
+            for say in ("continue", "link_this", "link_too", "leave_with")
+        }
         for provider in offered().values()
-        if provider.exchanges
+        if provider.exchanges and chosen in ("", provider.provider)
     ]
     response = render(request, "web/login.html", context, status=problem.status_code if problem else 200)
     response["Cache-Control"] = "no-store"
@@ -72,28 +81,40 @@ def own_target(request: HttpRequest, target: object) -> str:
     return target if url_has_allowed_host_and_scheme(target, hosts, require_https=https) else "/"
 
 
+def would_lose(session: Session | None, left: str) -> str:
+    """The account that nobody could open any more without this `session` of the browser, unless it is the one that is
+    `left` behind on purpose.
+    """
+    return session.id if session and session.id != left and services.is_only_way_in(session) else ""
+
+
 @require_http_methods(["GET", "POST"])
 @shows_problems
 def start(request: HttpRequest, name: str) -> HttpResponse:
-    """Send the browser to the provider. A POST, which needs the CSRF token, links the provider to who is signed in."""
+    """Send the browser to the provider. A POST, which needs the CSRF token, links the provider to who is signed in, or
+    says which guest's account to `leave`.
+    """
     from accounts.exchange import authorize  # PyJWT: only logins pay for it
 
     provider, target = web_provider(name), request.POST.get("next") or request.GET.get("next")
     public = urlsplit(settings.PUBLIC_URL).netloc
     if request.method == "GET" and not settings.LOCAL and request.get_host() != public:
         return HttpResponseRedirect(settings.PUBLIC_URL + request.get_full_path())  # where the callback's cookie is
+    session, left = session_of(request), request.POST.get("leave", "")
+    if (left or request.method == "GET") and (guest := would_lose(session, left)):
+        return page(request, own_target(request, target), losing=guest, chosen=name)
     flow = {
         "provider": name,
         "state": secrets.token_urlsafe(32),
         "nonce": secrets.token_urlsafe(32),
         "code_verifier": secrets.token_urlsafe(48),
         "next": own_target(request, target),
+        "leave": session.id if session and left else "",
     }
-    session = session_of(request) if request.method == "POST" else None
     meant = request.POST.get("account", "")
     if meant and (session is None or session.id != meant):
         raise Problem(409, "other_account", "This account is not the one signed in here by now. Nothing was linked.")
-    if session:
+    if session and request.method == "POST" and not left:
         flow["link"] = f"{session.id}:{session.auth_key}"
     url = authorize(
         provider,
@@ -157,6 +178,8 @@ def callback(request: HttpRequest, name: str) -> HttpResponse:
         identities.link(linking_session(flow["link"]), credential)
         return response
     before = session_of(request)
+    if guest := would_lose(before, flow.get("leave", "")):
+        return page(request, flow["next"], losing=guest, chosen=name)
     answer = login.log_in(credential, address=throttles.address(request))
     if before and before.id == answer["user_id"]:
         services.end_session(before.id, before.auth_key)  # this browser's, which nobody holds any more

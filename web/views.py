@@ -17,7 +17,7 @@ from recorder_project.problems import Problem
 from recordings.bucket import reachable
 from recordings.models import Ledger
 from web import words
-from web.signin import own_target, page, shows_problems
+from web.signin import own_target, page, shows_problems, would_lose
 
 BUILT = Path(__file__).parent / "static/web/app"  # what `npm run build` makes of web/src
 
@@ -48,16 +48,24 @@ def service_worker(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Djan
 @require_http_methods(["GET", "HEAD", "POST"])
 @shows_problems
 def login(request: HttpRequest) -> HttpResponse:
-    """Sign a browser in as a guest, or with an auth_key that an app has shown; then back to where it came from."""
+    """Sign a browser in as a guest, or with an auth_key that an app has shown; then back to where it came from.
+
+    Who is a guest here already stays the same one, and is asked before a key takes the browser.
+    """
     target = own_target(request, request.POST.get("next") or request.GET.get("next"))
     if request.method != "POST":
         return page(request, target)
     auth_key, address = request.POST.get("auth_key", "").strip(), throttles.address(request)
+    session = session_of(request)
     if request.POST.get("provider") == "guest" and "guest" in providers.offered():
+        if would_lose(session, ""):
+            return HttpResponseRedirect(target)
         auth_key = log_in({"provider": "guest", "device_name": "Browser"}, address=address)["auth_key"]
-    elif services.authenticate(auth_key) is None:
+    elif (entering := services.authenticate(auth_key)) is None:
         throttles.hit("key", address)
         return page(request, target, Problem(401, "invalid_key", "This key is not valid, or its session has ended."))
+    elif (guest := would_lose(session, request.POST.get("leave", ""))) not in ("", entering.id):
+        return page(request, target, losing=guest)
     response = HttpResponseRedirect(target)
     set_cookie(response, auth_key)
     return response

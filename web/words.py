@@ -49,6 +49,11 @@ WORDS = {
         "guest_text": "A new, empty account. It lives in this browser and goes after 30 days without use.",
         "key": "Key of a signed-in app",
         "with_key": "Sign in with the key",
+        "leave": "This browser's guest account",
+        "leave_text": "No login opens it, and its key is in this browser alone. Once another account is signed in "
+        "here, nobody can reach its recordings any more. Link a login to it to keep them.",
+        "leave_with": "Leave it behind and continue with {0}",
+        "leave_key": "Leave it behind and sign in with the key",
     },
     "ko": {
         "title": "공유된 녹음",
@@ -90,6 +95,11 @@ WORDS = {
         "guest_text": "비어 있는 새 계정입니다. 이 브라우저에만 남고, 30일 동안 쓰지 않으면 사라집니다.",
         "key": "로그인한 앱의 키",
         "with_key": "키로 로그인",
+        "leave": "이 브라우저의 게스트 계정",
+        "leave_text": "이 계정을 여는 로그인 수단이 없고, 키는 이 브라우저에만 있습니다. 여기에서 다른 계정으로 "
+        "로그인하면 아무도 이 계정의 녹음을 다시 열 수 없습니다. 녹음을 지키려면 로그인 수단을 연결하세요.",
+        "leave_with": "이 계정을 버리고 {0}(으)로 계속하기",
+        "leave_key": "이 계정을 버리고 키로 로그인",
     },
 }
 

@@ -58,6 +58,41 @@ def test_signing_in_with_the_key_of_an_app(browser: Browser, alice: Client) -> N
     assert alice.user_id in browser.open("/").content.decode()
 
 
+def test_a_guest_who_continues_as_a_guest_stays_the_same(guest: Browser) -> None:
+    """As in a tab that was left open on the sign-in page."""
+    key, before = guest.key, snapshot()
+    answer = guest.submit("/login/", provider="guest", next="/api/v1/recordings/")
+    assert (answer.status_code, answer["Location"]) == (302, "/api/v1/recordings/")
+    assert guest.key == key
+    assert snapshot() == before
+
+
+def test_a_guest_whose_session_has_ended_begins_anew(guest: Browser) -> None:
+    user_id = guest.key.partition(".")[0]
+    sessions(user_id)[0].delete()
+    assert guest.submit("/login/", provider="guest").status_code == 302
+    assert guest.key.partition(".")[0] != user_id
+
+
+def test_a_guest_is_asked_before_a_key_takes_the_browser(guest: Browser, alice: Client) -> None:
+    key = guest.key
+    guest_id = key.partition(".")[0]
+    for leave in ("", alice.user_id):
+        page = guest.submit("/login/", auth_key=alice.auth_key, next="/api/v1/docs/", leave=leave)
+        content = page.content.decode()
+        assert page.status_code == 200
+        assert "Leave it behind and sign in with the key" in content
+        assert f'name="leave" value="{guest_id}"' in content
+        assert 'name="next" value="/api/v1/docs/"' in content
+        assert alice.auth_key not in content
+        assert guest.key == key
+    assert guest.submit("/login/", auth_key="x").status_code == 401
+    assert guest.submit("/login/", auth_key=key).status_code == 302
+    assert guest.key == key
+    assert guest.submit("/login/", auth_key=alice.auth_key, leave=guest_id).status_code == 302
+    assert guest.key == alice.auth_key
+
+
 @pytest.mark.parametrize("fields", [{}, {"auth_key": "x"}, {"auth_key": ""}, {"provider": "nonsense"}])
 def test_wrong_keys_sign_nobody_in(browser: Browser, fields: dict[str, str]) -> None:
     before = snapshot()

@@ -15,9 +15,11 @@ from pytest_django.fixtures import Settings
 
 from accounts import verify
 from accounts.authentication import COOKIE
+from accounts.models import Session
 from tests.accounts.conftest import id_token, offer, switch_on
 from tests.client import Client, sign_up
 from tests.signer import hashed, jwks, pem, private_key
+from tests.state import snapshot
 from tests.world import Call, World, standing_in
 from web.signin import FLOW
 
@@ -252,14 +254,106 @@ def test_a_login_is_linked_to_the_account_that_was_meant(browser: Browser, world
     assert f'name="account" value="{other.user_id}"' in browser.get("/login/?link=1", **HTTPS).content.decode()
 
 
-def test_following_the_button_while_signed_in_links_nothing(browser: Browser, world: World) -> None:
+def press(browser: Browser, path: str = "/login/corp/", **fields: str) -> Any:
+    """Send a form of the sign-in page."""
+    form = {"csrfmiddlewaretoken": browser.cookies["csrftoken"].value, "next": "/", **fields}
+    return browser.post(path, form, headers={"referer": "https://recorder.test/login/"}, **HTTPS)
+
+
+def query_of(response: Any) -> dict[str, str]:
+    assert response.status_code == 302, response.content
+    return dict(parse_qsl(urlsplit(response["Location"]).query))
+
+
+@pytest.fixture
+def guest(browser: Browser) -> Client:
+    """Who is signed in to the browser. Nobody else has the key."""
     guest = sign_up()
     browser.cookies[COOKIE] = guest.auth_key
-    asked = begin(browser)
+    return guest
+
+
+def test_a_guest_is_asked_before_another_account_takes_the_browser(
+    browser: Browser, guest: Client, world: World
+) -> None:
+    """Wherever the way here began: another site can send a browser to this address too."""
+    before = snapshot()
+    page = browser.get("/login/corp/?next=/api/v1/recordings/", **HTTPS)
+    content = page.content.decode()
+    assert (page.status_code, page["Cache-Control"]) == (200, "no-store")
+    assert "Leave it behind and continue with Corp" in content
+    assert "Link Corp to the account" in content
+    assert content.count(guest.user_id) == 2
+    assert 'name="next" value="/api/v1/recordings/"' in content
+    assert FLOW not in browser.cookies
+    assert snapshot() == before
+    assert signed_in(browser) == guest.user_id
+
+
+def test_a_guest_who_is_asked_may_link(browser: Browser, guest: Client, world: World) -> None:
+    browser.get("/login/corp/", **HTTPS)
+    asked = query_of(press(browser, account=guest.user_id))
     grant(world, asked)
-    come_back(browser, asked)
-    assert signed_in(browser) != guest.user_id
+    assert come_back(browser, asked).status_code == 302
+    assert signed_in(browser) == guest.user_id
+    assert not guest.get("accounts/me/").json["is_guest"]
+
+
+def test_a_guest_who_is_asked_may_go(browser: Browser, guest: Client, world: World) -> None:
+    browser.get("/login/corp/", **HTTPS)
+    refused = browser.post("/login/corp/", {"leave": guest.user_id}, **HTTPS)
+    assert refused.status_code == 403
+    asked = query_of(press(browser, leave=guest.user_id))
+    grant(world, asked)
+    assert come_back(browser, asked).status_code == 302
+    assert signed_in(browser) not in ("", guest.user_id)
     assert guest.get("accounts/me/").json["is_guest"]
+
+
+@pytest.mark.parametrize("leave", ["", "0" * 32])
+def test_whoever_leaves_one_account_is_asked_about_another(browser: Browser, world: World, leave: str) -> None:
+    """A guest who came to be in another tab meanwhile, before the form was sent or after."""
+    browser.get("/login/", **HTTPS)
+    asked = query_of(press(browser, leave=leave) if leave else browser.get("/login/corp/", **HTTPS))
+    guest = sign_up()
+    browser.cookies[COOKIE] = guest.auth_key
+    grant(world, asked)
+    page = come_back(browser, asked)
+    assert page.status_code == 200
+    assert "Leave it behind" in page.content.decode()
+    assert world.count("issuer.test/token") == 0
+    assert signed_in(browser) == guest.user_id
+    assert "Leave it behind" in press(browser, leave="0" * 32).content.decode()
+
+
+def test_nobody_else_is_asked(browser: Browser, world: World) -> None:
+    for subject in ("alice", "charlie"):  # she can sign in again, and the second time there is nobody
+        asked = begin(browser)
+        grant(world, asked, subject)
+        come_back(browser, asked)
+    charlie = signed_in(browser)
+    Session.all_of(charlie)[0].delete()
+    begin(browser)
+
+
+def test_following_the_button_while_signed_in_links_nothing(browser: Browser, world: World) -> None:
+    asked = begin(browser)
+    grant(world, asked, "alice")
+    come_back(browser, asked)
+    alice = signed_in(browser)
+    key = browser.cookies[COOKIE].value
+    asked = begin(browser)
+    grant(world, asked, "charlie")
+    come_back(browser, asked)
+    assert signed_in(browser) != alice
+    assert len(Client(key).get("accounts/identities/").json["results"]) == 1
+
+
+def test_the_question_in_korean(browser: Browser, guest: Client, world: World) -> None:
+    korean: dict[str, Any] = HTTPS | {"headers": {"accept-language": "ko"}}
+    content = browser.get("/login/corp/", **korean).content.decode()
+    assert "이 계정을 버리고 Corp(으)로 계속하기" in content
+    assert "Leave" not in content
 
 
 def test_apple_comes_back_with_a_post_from_its_own_page(browser: Browser, world: World, settings: Settings) -> None:
