@@ -30,22 +30,22 @@ function lost() {
   opened = undefined;
 }
 
-async function within(mode, act) {
-  const database = await open();
+function attempt(database, mode, act) {
   return new Promise((resolve, reject) => {
-    const write = begin(database, mode);
+    const write = database.transaction(["takes", "chunks"], mode, { durability: "strict" });
     const answer = act(write.objectStore("takes"), write.objectStore("chunks"));
     write.oncomplete = () => resolve(answer?.result);
     write.onabort = () => reject(write.error);
   });
 }
 
-function begin(database, mode) {
+async function within(mode, act) {
   try {
-    return database.transaction(["takes", "chunks"], mode, { durability: "strict" });
+    return await attempt(await open(), mode, act);
   } catch (error) {
-    lost();
-    throw error;
+    if (error.name !== "InvalidStateError") throw error;
+    lost(); // it was closed, and nobody said so
+    return attempt(await open(), mode, act);
   }
 }
 

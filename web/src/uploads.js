@@ -42,7 +42,7 @@ export function run(done, proven, failed) {
   navigator.locks.request(`uploads-${document.body.dataset.account}`, async () => {
     for (let pause = 2; ; ) {
       news = false;
-      const takes = await store.all();
+      const takes = await store.all().catch(() => []); // a store that is out of reach is read again with the next news
       const waiting = takes.filter((take) => take.state === "waiting" && !take.problem);
       const sent = takes.filter((take) => take.state === "sent");
       let away = !navigator.onLine;
@@ -55,7 +55,7 @@ export function run(done, proven, failed) {
             away = true;
             break;
           }
-          await store.save({ ...take, problem: error.message });
+          await store.save({ ...take, problem: error.message }).catch(() => {});
           failed(error, take);
         }
       }
