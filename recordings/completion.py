@@ -8,9 +8,9 @@ from recorder_project.logs import count, measure
 from recorder_project.problems import Problem
 from recordings import storage
 from recordings.dynamo import days_from_now, now, seconds_since
-from recordings.models import Ledger, Recording
+from recordings.models import MULTIPART, Ledger, Recording
 from recordings.services import PROOF_DAYS, find, pauses, present, settle
-from recordings.uploads import LEAST_PART, MULTIPART, clear, declare, length_of, part_count, restart
+from recordings.uploads import LEAST_PART, clear, declare, length_of, part_count, restart
 from recordings.writes import change
 
 # What was heard of other bytes says nothing of these.
@@ -134,7 +134,8 @@ def due_at(row: Recording) -> str | None:
 def make_ready(row: Recording, ledger: Ledger, *, proven: bool) -> Recording:
     """The one way to `ready`. A mismatch's old object goes once nothing names it any more."""
     clear(row)
-    values: dict[str, Any] = {"status": "ready", "upload_id": None, "kept": None, "discarded": None, "any_parts": None}
+    values: dict[str, Any] = {"status": "ready"}
+    values |= dict.fromkeys(("upload_id", "kept", "kept_size", "discarded", "any_parts"))
     values["shelf"] = f"{row.user_id}#{'trash' if row.trashed_at else 'library'}"
     values["verified_at"] = now() if proven else None
     values["due_at"] = due_at(row)
@@ -179,13 +180,15 @@ def verify(user_id: str, id: str) -> Recording:
 
 
 def keep_mismatch(row: Recording, ledger: Ledger) -> Recording:
-    """The stored bytes are not the declared ones. The first such object stays; a second one in its place does not."""
+    """The stored bytes are not the declared ones. The first such object stays; a second one in its place does not, and
+    no size that was declared for it.
+    """
     rest = due_at(row) if row.playable is None or row.trashed_at else None
     if not row.kept:
         return change(row, ledger, {"status": "mismatch", "due_at": rest})
     clear(row)
-    values = {"attempt": row.kept, "kept": None, "upload_id": None, "discarded": [row.leftover], "due_at": rest}
-    row = change(row, ledger, values)
+    values = {"attempt": row.kept, "size": row.stored_size, "discarded": [row.leftover], "due_at": rest}
+    row = change(row, ledger, values | dict.fromkeys(("upload_id", "kept", "kept_size")))
     clear(row)
     return row
 

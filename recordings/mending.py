@@ -15,7 +15,7 @@ from recordings import storage
 from recordings.completion import complete, make_ready, verify
 from recordings.dynamo import Conflict, days_from_now, now, stamp
 from recordings.models import Change, Ledger, Recording, due_shard
-from recordings.services import PROOF_DAYS, settle
+from recordings.services import patience, settle
 from recordings.storage import Listed
 from recordings.uploads import clear, id_of
 from recordings.writes import add, change, entomb, forget, rebook
@@ -62,7 +62,7 @@ def wait_of(row: Recording) -> float | None:
         return settings.UPLOAD_DAYS
     if row.trashed_at:
         return settings.TRASH_DAYS
-    return PROOF_DAYS if row.waits else None
+    return patience(row) if row.waits else None
 
 
 def fits(note: Change | None, row: Recording) -> bool:

@@ -25,6 +25,14 @@ def due_shard(id: str) -> str:
 
 
 SHARDS = "0123456789abcdef"
+MULTIPART = 16 * 2**20  # from this size on, in bytes, an upload goes in parts
+
+
+def used_bytes(size: int, kept_size: int | None) -> int:
+    """What a recording counts for in the ledger. While it keeps an object beside an attempt of another size, that is
+    the larger of both: what is kept stays counted, and giving the attempt up needs no bytes that may not be free.
+    """
+    return max(size, kept_size or 0)
 
 
 class ByShelf(GlobalSecondaryIndex["Recording"]):  # type: ignore[no-untyped-call]
@@ -84,6 +92,7 @@ class Recording(Table):
     upload_id = UnicodeAttribute(null=True)  # of the attempt's multipart upload, until it is put together
     any_parts = BooleanAttribute(null=True)  # the client cuts this attempt's parts as it likes, as Uppy does
     kept = UnicodeAttribute(null=True)  # a mismatch's attempt, which stays until the one under way is verified
+    kept_size = IntegerAttribute(null=True)  # bytes of the kept object, where `size` may be another
     # `leftover`s: attempts that are over, whose objects go before the next step of this recording.
     discarded: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, null=True)
     # Links to it: [{"id": as Share has it, "expires_at": seconds since 1970, "excerpt": whether of a part of it}]
@@ -117,6 +126,16 @@ class Recording(Table):
         """Where the bytes are that a download gives."""
         return self.key_of(self.kept or self.attempt)
 
+    @property
+    def stored_size(self) -> int:
+        """How many bytes a download gives, once it gives any."""
+        return self.kept_size or self.size
+
+    @property
+    def used_bytes(self) -> int:
+        """What it counts for."""
+        return used_bytes(self.size, self.kept_size)
+
     def excerpt_key(self, share_id: str) -> str:
         """Where the part of it is that a share gives."""
         return self.key_of(f"{share_id}.m4a")
@@ -139,6 +158,11 @@ class Recording(Table):
     def awaits_bytes(self) -> bool:
         """Whether an attempt is under way."""
         return self.status == "uploading" or bool(self.kept)
+
+    @property
+    def awaits_proof(self) -> bool:
+        """Whether a mismatch's new attempt is put together, and only has to be read."""
+        return bool(self.kept) and not self.upload_id and (bool(self.any_parts) or self.size >= MULTIPART)
 
     @property
     def unheard(self) -> bool:

@@ -193,8 +193,13 @@ def untrash(row: Recording, ledger: Ledger) -> Recording:
 
 def library(row: Recording) -> dict[str, Any]:
     """Values that put a recording where it can be seen; one that still waits for something stays due."""
-    due_at = days_from_now(PROOF_DAYS) if row.waits else None
+    due_at = days_from_now(patience(row)) if row.waits else None
     return {"trashed_at": None, "shelf": f"{row.user_id}#library", "due_at": due_at}
+
+
+def patience(row: Recording) -> float:
+    """Days until the sweep looks itself at what waits here: for a client's bytes, or for S3's event."""
+    return settings.UPLOAD_DAYS if row.kept and not row.awaits_proof else PROOF_DAYS
 
 
 def purge(

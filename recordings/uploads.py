@@ -11,11 +11,10 @@ from django.conf import settings
 from recorder_project.problems import Problem, invalid
 from recordings import presigning, storage
 from recordings.dynamo import Conflict, days_from_now, now
-from recordings.models import Ledger, Recording, due_shard
+from recordings.models import MULTIPART, Ledger, Recording, due_shard, used_bytes
 from recordings.services import find, finish_purge, leave_to_sweep, library, settle, untrash
 from recordings.writes import add, change
 
-MULTIPART = 16 * 2**20  # from this size on, in bytes, an upload goes in parts
 PART = 8 * 2**20  # the smallest part we ask for
 LEAST_PART = 5 * 2**20  # S3's own least, for every part but the last
 MOST_PARTS = 10_000  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
@@ -39,7 +38,7 @@ def create(user_id: str, declared: dict[str, Any]) -> tuple[Recording, bool, dic
 
 def what_is_missing(row: Recording, received: Sequence[int]) -> dict[str, Any] | None:
     """The `upload` member, None when there is nothing to send."""
-    if awaits_proof(row) or not row.awaits_bytes:
+    if row.awaits_proof or not row.awaits_bytes:
         return None
     return multipart(row, received) if row.upload_id else single(row)
 
@@ -49,7 +48,7 @@ def declare(user_id: str, declared: dict[str, Any], *, any_parts: bool = False) 
 
     Safe to repeat: an upload under way goes on, a trashed recording is restored, a mismatch gets a new attempt. With
     `any_parts` the bytes come in parts that the client cuts as it likes; parts that are cut otherwise can't go on from
-    them, so the change from one to the other is a new attempt. Raises 409 `size_conflict` when a stored recording has
+    them, so the change from one to the other is a new attempt. Raises 409 `size_conflict` when a ready recording has
     this hash and another size, 409 `quota_exceeded`, 413 `too_large`.
     """
     id, size = id_of(user_id, declared["sha256"]), declared["size"]
@@ -65,21 +64,13 @@ def declare(user_id: str, declared: dict[str, Any], *, any_parts: bool = False) 
             raise Conflict
         if row.status == "uploading":
             return resume(row, ledger, size, any_parts), False
+        if row.status == "mismatch":
+            return replace(row, ledger, size, any_parts), False
         if row.size != size:
             raise Problem(409, "size_conflict", f"The recording with this hash is {row.size} bytes long.")
-        if row.status == "mismatch" and not row.kept:
-            values = {**library(row), "kept": row.attempt, "any_parts": any_parts or None}
-            return restart(row, ledger, values), False
-        if row.kept and bool(row.any_parts) != any_parts and not awaits_proof(row):
-            return restart(row, ledger, {**library(row), "any_parts": any_parts or None}), False
         return untrash(row, ledger) if row.trashed_at else row, False
 
     return settle(user_id, id, decide)
-
-
-def awaits_proof(row: Recording) -> bool:
-    """Whether a mismatch's new attempt is put together, and only has to be read."""
-    return bool(row.kept) and not row.upload_id and (bool(row.any_parts) or row.size >= MULTIPART)
 
 
 def new_recording(user_id: str, id: str, declared: dict[str, Any], any_parts: bool) -> Recording:
@@ -117,20 +108,22 @@ def upload_for(key: str, content_type: str, size: int, *, any_parts: bool) -> It
         raise
 
 
-def restart(row: Recording, ledger: Ledger, values: dict[str, Any] | None = None, *, more: int = 0) -> Recording:
-    """Give the recording a new attempt, with a key of its own; `more` bytes are reserved. Once the row has let go of
-    the old attempt, what was sent for it goes at once, unless `values` keep it: bytes that nobody counts could pile up
-    otherwise. The row remembers it all the same, and the next such step deletes what has come late.
+def restart(row: Recording, ledger: Ledger, values: dict[str, Any] | None = None) -> Recording:
+    """Give the recording a new attempt, with a key of its own. Once the row has let go of the old attempt, what was
+    sent for it goes at once, unless `values` keep it: bytes that nobody counts could pile up otherwise. The row
+    remembers it all the same, and the next such step deletes what has come late.
     """
     values = values or {}
     clear(row)
     attempt = secrets.token_hex(16)
-    news: dict[str, Any] = {"attempt": attempt, "due_at": days_from_now(settings.UPLOAD_DAYS)}
+    news: dict[str, Any] = {"attempt": attempt}
+    if not values.get("trashed_at", row.trashed_at):  # what stays in the trash is due for that already
+        news["due_at"] = days_from_now(settings.UPLOAD_DAYS)
     if "kept" not in values:
         news["discarded"] = [row.leftover]
-    any_parts = bool(values.get("any_parts", row.any_parts))
-    with upload_for(row.key_of(attempt), row.content_type, row.size + more, any_parts=any_parts) as upload_id:
-        row = change(row, ledger, {**values, **news, "upload_id": upload_id}, bytes=more)
+    size, any_parts = values.get("size", row.size), bool(values.get("any_parts", row.any_parts))
+    with upload_for(row.key_of(attempt), row.content_type, size, any_parts=any_parts) as upload_id:
+        row = change(row, ledger, {**values, **news, "upload_id": upload_id})
     leave_to_sweep(clear, row)
     return row
 
@@ -148,8 +141,28 @@ def resume(row: Recording, ledger: Ledger, size: int, any_parts: bool) -> Record
     """
     if row.size != size or bool(row.any_parts) != any_parts:
         check_quota(ledger, size - row.size)
-        values = {"size": size, "any_parts": any_parts or None}
-        return restart(row, ledger, values, more=size - row.size)
+        return restart(row, ledger, {"size": size, "any_parts": any_parts or None})
+    return prolong(row, ledger)
+
+
+def replace(row: Recording, ledger: Ledger, size: int, any_parts: bool) -> Recording:
+    """A mismatch, called again: a new attempt beside the bytes that are there, or the one under way if it can go on.
+    Other parts of one that is put together are no reason for another; its size is, since one of the two is wrong.
+    """
+    kept_size = row.stored_size
+    check_quota(ledger, used_bytes(size, kept_size) - row.used_bytes)
+    values = {**library(row), "size": size, "kept_size": kept_size, "any_parts": any_parts or None}
+    if not row.kept:
+        return restart(row, ledger, {**values, "kept": row.attempt})
+    if row.size != size or (bool(row.any_parts) != any_parts and not row.awaits_proof):
+        return restart(row, ledger, values)
+    if row.trashed_at:
+        return untrash(row, ledger)
+    return row if row.awaits_proof else prolong(row, ledger)
+
+
+def prolong(row: Recording, ledger: Ledger) -> Recording:
+    """New time for the client, half of it gone."""
     if row.due_at and row.due_at < days_from_now(settings.UPLOAD_DAYS / 2):
         return change(row, ledger, {"due_at": days_from_now(settings.UPLOAD_DAYS)})
     return row

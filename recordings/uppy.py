@@ -71,7 +71,7 @@ def renewed(row: Recording) -> Recording:
 
 def refuse_known(row: Recording) -> None:
     """Uppy knows no answer for "there is nothing to send", so it is an error that says so."""
-    if uploads.awaits_proof(row) or not row.awaits_bytes:
+    if row.awaits_proof or not row.awaits_bytes:
         raise Problem(409, "already_here", f"“{row.name}” is here already; nothing has to be sent.")
 
 
@@ -93,7 +93,7 @@ def lost() -> Problem:
 
 def is_over(row: Recording) -> bool:
     """Whether all parts of the row's attempt are put together. Uppy may ask again when it has lost the answer."""
-    return row.status == "ready" or uploads.awaits_proof(row)
+    return row.status == "ready" or row.awaits_proof
 
 
 def received(user_id: str, key: str, upload_id: str) -> list[dict[str, Any]]:

@@ -180,7 +180,7 @@ def confirmed(row: Recording, deep: bool) -> Iterator[Difference]:
         if not found or again is None:
             return
         if again.version == seen.version:
-            size = 0 if change and change.recording_id == row.id else seen.size
+            size = 0 if change and change.recording_id == row.id else seen.used_bytes
             for kind, detail in found:
                 remedy = row_remedy(kind, seen)
                 yield Difference(kind, row.user_id, row.id, seen.stored_key, detail, mend=remedy, size=size)
@@ -317,7 +317,7 @@ def audit(user_id: str, unbooked: Counter[str]) -> Iterator[Difference]:
             for change in changes:
                 row = rows.get(str(change.recording_id))
                 if row and row.version == change.version:
-                    used += row.size
+                    used += row.used_bytes
                 elif stale(change, row) and change.version not in reported:
                     for difference in left_behind(change):
                         reported.add(change.version)

@@ -16,7 +16,7 @@ from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
 from recordings.dynamo import commit, days_from_now, now, stamp, transaction
-from recordings.models import Change, Excerpt, Ledger, Recording, Share, Work, due_shard
+from recordings.models import Change, Excerpt, Ledger, Recording, Share, Work, due_shard, used_bytes
 
 TOMBSTONE_DAYS = 100
 CUT_DAYS = 1 / 24  # how long S3's event has to bring an excerpt before the sweep cuts it itself
@@ -27,7 +27,7 @@ def add(row: Recording, ledger: Ledger) -> Recording:
     row.version = ledger.last_version + 1
     write = transaction()
     write.save(row, Recording.id.does_not_exist())
-    _book(write, ledger, row.version, row.id, bytes=row.size)
+    _book(write, ledger, row.version, row.id, bytes=row.used_bytes)
     commit(write)
     return row
 
@@ -37,11 +37,11 @@ def change(
     ledger: Ledger,
     values: Mapping[str, Any],
     *,
-    bytes: int = 0,
     deleted: bool = False,
     also: Callable[[TransactWrite], None] = lambda write: None,
 ) -> Recording:
-    """Set `values` (None takes an attribute away) on the recording as `row` was read, and take the next version.
+    """Set `values` (None takes an attribute away) on the recording as `row` was read, and take the next version. The
+    ledger follows where they make it count for more or less.
 
     `also` may put other rows into the same transaction.
     """
@@ -49,6 +49,7 @@ def change(
     values = {**values, "version": version, "updated_at": now()}
     if "due_at" in values:
         values["due_shard"] = due_shard(row.id) if values["due_at"] else None
+    more = used_bytes(values.get("size", row.size), values.get("kept_size", row.kept_size)) - row.used_bytes
     actions: list[Action] = []
     for name, value in values.items():
         attribute: Attribute[Any] = getattr(Recording, name)
@@ -56,7 +57,7 @@ def change(
     write = transaction()
     write.update(row, actions, condition=(Recording.version == row.version) & (Recording.attempt == row.attempt))
     write.delete(Change(row.user_id, row.version))
-    _book(write, ledger, version, row.id, bytes=bytes, deleted=deleted)
+    _book(write, ledger, version, row.id, bytes=more, deleted=deleted)
     also(write)
     commit(write)
     for name, value in values.items():
@@ -164,7 +165,7 @@ def remove(row: Recording) -> None:
         if entry["excerpt"]:
             write.delete(Excerpt(Excerpt.id_of(entry["id"]), row.user_id))
     write.delete(row, (Recording.status == "purging") & (Recording.attempt == row.attempt))
-    write.update(Ledger(row.user_id), [Ledger.used_bytes.add(-row.size)], condition=Ledger.last_version.exists())
+    write.update(Ledger(row.user_id), [Ledger.used_bytes.add(-row.used_bytes)], condition=Ledger.last_version.exists())
     commit(write)
 
 

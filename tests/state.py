@@ -84,7 +84,7 @@ def check_books(user_id: str) -> None:
     rows = list(Recording.scan(Recording.user_id == user_id, consistent_read=True))
     rows = [row for row in rows if ":" not in row.id]
     book, noted, ids = ledger(user_id), changes(user_id), {row.id for row in rows}
-    assert book.used_bytes == sum(row.size for row in rows)
+    assert book.used_bytes == sum(max(row.size, row.kept_size or 0) for row in rows)
     assert {row.id: (row.version, row.status == "purging") for row in rows}.items() <= noted.items()
     assert all(deleted for id, (_, deleted) in noted.items() if id not in ids)
     assert max((version for version, _ in noted.values()), default=0) == book.last_version

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management import call_command
 
 from accounts.models import Account, Identity
-from recordings.uploads import MULTIPART
+from recordings.models import MULTIPART
 from tests.accounts.test_sessions import another_device
 from tests.client import Client, send
 from tests.state import failing, kept, meanwhile, objects, sessions, snapshot, traces, work

@@ -23,9 +23,11 @@ class Books:
             if row["status"] in ("ready", "mismatch"):
                 content = self.objects.get(key_of(row, row.get("kept", row["attempt"])))
                 assert content is not None, f"a {row['status']} recording without its object"
-                assert len(content) == row["size"], f"a {row['status']} one of another size"
+                size = row.get("kept_size", row["size"])
+                assert len(content) == size, f"a {row['status']} one of another size"
+                assert "kept" in row or "kept_size" not in row, "a size of nothing that is kept"
                 assert "verified_at" not in row or sha256(content) == row["sha256"], "a verified one with other bytes"
-        used = sum(row["size"] for row in self.rows)
+        used = sum(max(row["size"], row.get("kept_size", 0)) for row in self.rows)
         assert self.ledger["used_bytes"] == used, "the ledger counts other bytes than the recordings"
         newest = max((row["version"] for row in self.changes), default=0)
         assert self.ledger["last_version"] == newest, "a version was taken that no change tells of"

@@ -73,7 +73,7 @@ def ticket_in(world: World) -> Ticket | None:
 
 
 def make_parts_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("recordings.uploads", "recordings.completion", "recordings.uppy"):
+    for module in ("recordings.models", "recordings.uploads", "recordings.completion", "recordings.uppy"):
         for name, size in (("MULTIPART", LONG), ("PART", PART), ("LEAST_PART", PART)):
             monkeypatch.setattr(f"{module}.{name}", size, raising=False)
     monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", PART)
@@ -133,6 +133,10 @@ def acts_of(content: bytes, *, resized: int) -> dict[str, Act]:
         "event": hear,
         "sweep": sweep,
     }
+
+
+def declared_as(content: bytes, size: int) -> Act:
+    return lambda: call("POST", "", declare(content, size=size))
 
 
 def some(acts: dict[str, Act], *names: str) -> dict[str, Act]:
@@ -216,7 +220,8 @@ CLEARING = ("edit", "trash", "restore", "purge", "empty trash")
 SCENES = {
     "short": Scene(acts_of(SHORT, resized=len(SHORT) + 1), bring_in(SHORT)),
     "parts": Scene(
-        some(acts_of(PARTS, resized=LONG - 1), "create", "resize", "complete", "event", "sweep", *CLEARING),
+        some(acts_of(PARTS, resized=LONG - 1), "create", "resize", "complete", "event", "sweep", *CLEARING)
+        | {"enlarge": declared_as(PARTS, len(PARTS) + 2)},
         bring_in(PARTS),
         {"part": functools.partial(put_part, number=1, content=cut(PARTS)[0])},
     ),

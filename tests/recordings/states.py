@@ -8,7 +8,7 @@ from django.conf import settings
 
 from recordings import dynamo, models, storage, uploads, writes
 from tests.client import sha256
-from tests.recordings.scenes import CONTENTS, SCENES, USER, cut, put_part, ticket_in
+from tests.recordings.scenes import CONTENTS, LONG, SCENES, USER, cut, put_part, ticket_in
 from tests.recordings.stepping import History, Machine, Operation, Outcome
 from tests.recordings.worlds import World, checksum
 
@@ -108,7 +108,16 @@ def short_starts(machine: Machine) -> dict[str, World]:
 
 
 def parts_starts(machine: Machine) -> dict[str, World]:
-    return starts_in_parts(Given(machine, "parts"), "create", "complete")
+    given = Given(machine, "parts")
+    found = starts_in_parts(given, "create", "complete")
+    resized = given.done(found["mismatch"], "resize")
+    return found | {
+        "another size over a mismatch": resized,
+        "a larger size over a mismatch, upload ended": given.ended(given.done(found["mismatch"], "enlarge")),
+        "another size over a mismatch, wrong again": given.put(resized, b"x" * (LONG - 1)),
+        "another size over a mismatch, trashed": given.done(resized, "trash"),
+        "another size over a mismatch, purging": given.crashed(resized, "purge", "TransactWriteItems"),
+    }
 
 
 def starts_in_parts(given: Given, begin: str, finish: str) -> dict[str, World]:

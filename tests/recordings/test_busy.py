@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from recordings.models import Ledger, Recording
+from recordings.models import MULTIPART, Ledger, Recording
 from recordings.sweeping import sweep
-from recordings.uploads import MULTIPART
 from tests.client import Answer, Client
 from tests.recordings.test_events import tell
 from tests.state import before_each, calls, kept, objects, put, row, snapshot, work

@@ -7,8 +7,7 @@ from pytest_django import Settings
 
 from recordings import storage
 from recordings.dynamo import days_from_now
-from recordings.models import Recording
-from recordings.uploads import MULTIPART
+from recordings.models import MULTIPART, Recording
 from tests.client import Client, declare, send, sha256
 from tests.state import (
     LONG_AGO,
