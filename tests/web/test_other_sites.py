@@ -9,6 +9,7 @@ from django.http import HttpResponse
 from django.test import Client as Browser
 
 from accounts.authentication import COOKIE, set_cookie
+from accounts.models import Account
 from tests.client import HOST, Client, declare
 from tests.state import sessions, snapshot
 from tests.test_strangers import CONTENT, MATRIX, Endpoint
@@ -161,7 +162,10 @@ def test_a_page_of_the_same_account_can(browser: Browser, alice: Client, charlie
 
 
 def test_signing_in_replaces_the_cookie(alice: Client) -> None:
-    """A cookie that somebody planted before is worth nothing to him afterwards."""
+    """A cookie that somebody planted before is worth nothing to him afterwards. A guest's own stays, since it is all
+    that a guest has: no other host can set one of that name.
+    """
+    Account(alice.user_id, "account").update([Account.identities.set(["a login"]), Account.is_guest.set(False)])
     page = Page()
     page.http.cookies[COOKIE] = alice.auth_key
     answer = page.submit("/login/", provider="guest")
