@@ -8,9 +8,9 @@ from recorder_project.logs import count, measure
 from recorder_project.problems import Problem
 from recordings import storage
 from recordings.dynamo import days_from_now, now, seconds_since
-from recordings.models import MULTIPART, Ledger, Recording
-from recordings.services import PROOF_DAYS, find, pauses, present, settle
-from recordings.uploads import LEAST_PART, clear, declare, length_of, part_count, restart
+from recordings.models import MULTIPART, Ledger, Recording, used_bytes
+from recordings.services import PROOF_DAYS, find, leave_to_sweep, pauses, present, settle
+from recordings.uploads import LEAST_PART, check_quota, clear, declare, length_of, part_count, restart
 from recordings.writes import change
 
 # What was heard of other bytes says nothing of these.
@@ -204,6 +204,31 @@ def give_up(user_id: str, id: str, *, until: str) -> str:
         return "changed"
 
     return settle(user_id, id, decide)
+
+
+def adopt(seen: Recording, attempt: str, size: int) -> bool:
+    """Let an upload or a mismatch go on with an attempt that is proven to have its bytes, unless it has moved on.
+    Returns False where the quota has no room for them.
+    """
+
+    def decide(row: Recording | None, ledger: Ledger) -> None:
+        if row is None or row.version != seen.version:
+            return
+        values: dict[str, Any] = {"attempt": attempt, "size": size, "upload_id": None, "any_parts": None}
+        if row.status == "mismatch":
+            values |= {"kept": row.kept or row.attempt, "kept_size": row.stored_size, "due_at": due_at(row)}
+        check_quota(ledger, used_bytes(size, values.get("kept_size")) - row.used_bytes)
+        clear(row)
+        values["discarded"] = [row.leftover] if row.awaits_bytes else None
+        leave_to_sweep(clear, change(row, ledger, values))
+
+    try:
+        settle(seen.user_id, seen.id, decide)
+    except Problem as problem:
+        if problem.code != "quota_exceeded":
+            raise
+        return False
+    return True
 
 
 def store(user_id: str, content: bytes, declared: dict[str, Any]) -> tuple[Recording, bool]:

@@ -5,11 +5,12 @@ import re
 
 from recorder_project.problems import Problem
 from recordings import storage
-from recordings.completion import complete, verify
+from recordings.completion import adopt, complete, verify
 from recordings.excerpts import fill_order
 from recordings.hearing import hear
-from recordings.models import Recording
+from recordings.models import Change, Ledger, Recording
 from recordings.services import finish_purge
+from recordings.storage import Stored
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ def object_created(key: str) -> str:
         return "foreign"
     row = Recording.find(match["id"], match["user_id"])
     if row is None or key not in (row.key, row.stored_key, *row.excerpt_keys):
-        return remove_orphan(key)
+        return settle_stray(key, match, row)
     try:
         if row.status == "purging":
             finish_purge(row.user_id, row.id)
@@ -55,11 +56,46 @@ def settle_excerpt(row: Recording, match: re.Match[str]) -> str:
     return fill_order(row, match["share_id"]) if match["kind"] == "order" else "ready"
 
 
-def remove_orphan(key: str) -> str:
-    """An object that no row names, as when an upload ends after its recording was purged. Rows are written first, so
-    none will ever name it. One that was purged long ago is not there any more: its old version stays undoable.
-    """
-    if storage.stat(key) is None:
-        return "gone"
-    storage.erase(key)
+# Objects that no row names. Rows are written first, so nothing that was acknowledged is among them as long as nobody
+# brings tables or objects back; then it may be the only copy. What is removed stays undoable but where nobody can miss
+# it: those who keep URLs of what they have purged would keep its bytes otherwise, and pay for none.
+
+
+def settle_stray(key: str, match: re.Match[str], row: Recording | None) -> str:
+    if (stored := storage.stat(key)) is None:
+        return "gone"  # what was purged long ago: its old version stays undoable
+    ledger = Ledger.find(match["user_id"], 0)
+    if match.re is EXCERPT or (ledger and ledger.closed):
+        return remove(key, for_good=True)
+    if ledger is None:  # closed long ago, or lost
+        return remove(key)
+    purged = Change.purged(match["user_id"], match["id"], match["attempt"])
+    if row and row.status != "purging":
+        return settle_beside(key, match["attempt"], row, stored, purged=purged)
+    return remove(key, for_good=True) if purged else leave(match["user_id"], match["id"])
+
+
+def settle_beside(key: str, attempt: str, row: Recording, stored: Stored, *, purged: bool | None) -> str:
+    """Of a recording that is there, under another attempt: an older one, or a newer one than a restored row knows."""
+    if row.status == "ready" and not row.verified_at:
+        row = verify(row.user_id, row.id)
+    wanting = row.status in ("uploading", "mismatch") and purged is False and key not in dict(row.leftovers)
+    if wanting and (stored.sha256 or storage.digest(key)) == row.sha256:
+        return object_created(key) if adopt(row, attempt, stored.size) else remove(key)
+    if row.status == "uploading":
+        return remove(key, for_good=bool(purged))
+    own = storage.stat(row.stored_key)
+    if own is None:
+        return leave(row.user_id, row.id)
+    proven = bool(row.verified_at) and own.size == row.size and own.sha256 in (None, row.sha256)
+    return remove(key, for_good=proven)
+
+
+def remove(key: str, *, for_good: bool = False) -> str:
+    storage.erase(key) if for_good else storage.delete(key)
     return "orphan"
+
+
+def leave(user_id: str, id: str) -> str:
+    log.warning("No row names an object of recording %s of %s: verify_storage can place it", id, user_id)
+    return "unknown"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from django.conf import settings
 
 from recordings import storage
-from recordings.completion import complete, make_ready, verify
+from recordings.completion import adopt, complete, make_ready, verify
 from recordings.dynamo import Conflict, days_from_now, now, stamp
 from recordings.models import Change, Ledger, Recording, due_shard
 from recordings.services import patience, settle
@@ -147,16 +147,29 @@ def home(item: Listed, user_id: str, id: str, attempt: str) -> Remedy:
     row = Recording.find(id, user_id)
     if Ledger.find(user_id, 0) is None:
         return Remedy("none: there is no such account; remove it by hand if it was closed", None)
-    if row is None and any(note.deleted for note in Change.all_of(user_id, id)):
+    if row is None and (purged := Change.purged(user_id, id, attempt)) is not False:
+        if purged is None:
+            return Remedy("none: an old tombstone does not say whether its owner had these bytes purged", None)
         return Remedy("deleted: its owner had the recording purged", lambda: storage.delete(item.key))
     if row and proven_without(row):
         return Remedy("deleted: the recording is verified without it", lambda: storage.delete(item.key))
     sha256 = storage.digest(item.key)
     if row and sha256 == row.sha256:
-        return Remedy("these are the recording's bytes: it gets them", lambda: bring_back(row, item))
+        return Remedy("these are the recording's bytes: it gets them", lambda: give(item, attempt, row))
     if row is None and sha256 and id_of(user_id, sha256) == id:
         return Remedy("recovered into a recording", lambda: recover(item, user_id, id, attempt, sha256))
     return Remedy("none: its bytes are not what its key says, and may be all there is", None)
+
+
+def give(item: Listed, attempt: str, row: Recording) -> None:
+    """A row that expects bytes of another size can't take a copy: it takes the attempt itself."""
+    if not row.awaits_bytes or item.size == row.size:
+        bring_back(row, item)
+    elif not adopt(row, attempt, item.size):
+        raise Conflict("the quota has no room for them")
+    else:
+        complete(row.user_id, row.id)
+        verify(row.user_id, row.id)
 
 
 def proven_without(row: Recording) -> bool:
@@ -201,10 +214,27 @@ def end_upload(item: Listed, row: Recording | None) -> Remedy:
 
 def take_out(note: Change, row: Recording | None) -> Remedy:
     if row is None:
+        if remains(note):
+            return Remedy(REMAINS, None)
         return Remedy("a tombstone under the next version", lambda: bury(note))
     if note.deleted or row.version < note.version:
         return Remedy("the recording is written again under the next version", lambda: renew(note))
     return Remedy("taken out", lambda: forget(note, row))
+
+
+REMAINS = (
+    "none: there are bytes of it. An object becomes a recording again once it is an hour old, an old version once its "
+    "delete marker is removed"
+)
+
+
+def remains(note: Change) -> bool:
+    """Whether the bucket holds anything of a missing recording that its owner has not had purged, if only behind a
+    delete marker. One ListObjectVersions.
+    """
+    found = storage.list_versions(f"recordings/{note.user_id}/{note.recording_id}/")
+    attempts = {attempt for version in found if "." not in (attempt := version.key.rpartition("/")[2])}
+    return any(Change.purged(note.user_id, str(note.recording_id), attempt) is False for attempt in attempts)
 
 
 def bury(note: Change) -> None:

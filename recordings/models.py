@@ -28,6 +28,11 @@ SHARDS = "0123456789abcdef"
 MULTIPART = 16 * 2**20  # from this size on, in bytes, an upload goes in parts
 
 
+def life_of(attempt: str) -> str:
+    """What all attempts of a row have in common, and no attempt of a later row for the same content."""
+    return attempt[:16]
+
+
 def used_bytes(size: int, kept_size: int | None) -> int:
     """What a recording counts for in the ledger. While it keeps an object beside an attempt of another size, that is
     the larger of both: what is kept stays counted, and giving the attempt up needs no bytes that may not be free.
@@ -120,6 +125,10 @@ class Recording(Table):
 
     def key_of(self, attempt: str) -> str:
         return f"recordings/{self.user_id}/{self.id}/{attempt}"
+
+    @property
+    def life(self) -> str:
+        return life_of(self.attempt)
 
     @property
     def stored_key(self) -> str:
@@ -243,7 +252,9 @@ def _index_key(user_id: str, shelf: str, position: Sequence[str]) -> dict[str, d
 
 
 class Change(Table):
-    """The newest change to one recording. `deleted` rows are tombstones of purged ones; they expire."""
+    """The newest change to one recording. `deleted` rows are tombstones of purged ones; they expire. A recording that
+    comes back leaves those of its earlier lives where they are.
+    """
 
     class Meta:
         table_name = settings.CHANGES_TABLE
@@ -252,7 +263,29 @@ class Change(Table):
     version = IntegerAttribute(range_key=True)
     recording_id = UnicodeAttribute(null=True)
     deleted = BooleanAttribute(null=True)
+    life = UnicodeAttribute(null=True)  # of a tombstone: whose attempts were purged
+    lost = BooleanAttribute(null=True)  # nobody had it purged: the row was missing, or its upload given up
     expires_at = IntegerAttribute(null=True)  # seconds since 1970, for DynamoDB's TTL
+
+    @classmethod
+    def purged(cls, user_id: str, recording_id: str, attempt: str) -> bool | None:
+        """Whether this attempt was purged, as far back as tombstones go; None where the recording's newest change is a
+        tombstone that says neither whose it is nor that it is none's. One Query for each MB, the newest first.
+        """
+        notes = cls.query(
+            user_id,
+            cls.version >= 1,
+            cls.recording_id == recording_id,
+            consistent_read=True,
+            scan_index_forward=False,
+        )
+        unclear = None
+        for note in notes:
+            if note.deleted and note.life == life_of(attempt):
+                return True
+            if unclear is None:
+                unclear = bool(note.deleted and not note.life and not note.lost)
+        return None if unclear else False
 
     @classmethod
     def since(cls, user_id: str, version: int, *, limit: int) -> list["Change"]:

@@ -208,8 +208,10 @@ def purge(
     *,
     when: Callable[[Recording], bool] = lambda row: True,
     expected: set[str] | None = None,
+    abandoned: bool = False,
 ) -> bool:
-    """Delete a recording for good, if it still is one that `when` means. Returns whether it did.
+    """Delete a recording for good, if it still is one that `when` means. Returns whether it did. What is `abandoned`
+    was nobody's wish: its bytes may come back, should they be found after all.
 
     Once the row says `purging` the recording is gone for everybody; if what follows fails, the sweep goes on with it.
     """
@@ -218,7 +220,7 @@ def purge(
         row = expect(row, expected)
         if not when(row):
             return False
-        begin_purge(row, ledger)
+        begin_purge(row, ledger, abandoned=abandoned)
         return True
 
     begun = settle(user_id, id, decide, row=find(user_id, id))
@@ -227,8 +229,8 @@ def purge(
     return begun
 
 
-def begin_purge(row: Recording, ledger: Ledger) -> None:
-    change(row, ledger, {"status": "purging", "shelf": None, "due_at": now()}, deleted=True)
+def begin_purge(row: Recording, ledger: Ledger, *, abandoned: bool = False) -> None:
+    change(row, ledger, {"status": "purging", "shelf": None, "due_at": now()}, deleted=True, lost=abandoned)
 
 
 def leave_to_sweep(finish: Callable[..., object], *args: Any, **named: Any) -> None:

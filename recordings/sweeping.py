@@ -84,7 +84,10 @@ def settle_recording(row: Recording, moment: str, until: float) -> str:
     if row.status == "uploading" or row.trashed_at:
         if not row.trashed_at and arrived(row):
             return "completed"
-        return "purged" if purge(row.user_id, row.id, when=lambda row: is_due(row, moment)) else "changed"
+        # Long past its URLs: to have this upload abandoned is no way to send bytes that nobody counts.
+        abandoned = row.status == "uploading"
+        done = purge(row.user_id, row.id, when=lambda row: is_due(row, moment), abandoned=abandoned)
+        return "purged" if done else "changed"
     row = verify(row.user_id, row.id)
     if row.kept:
         return "completed" if arrived(row) else give_up(row.user_id, row.id, until=moment)

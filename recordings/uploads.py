@@ -115,7 +115,7 @@ def restart(row: Recording, ledger: Ledger, values: dict[str, Any] | None = None
     """
     values = values or {}
     clear(row)
-    attempt = secrets.token_hex(16)
+    attempt = row.life + secrets.token_hex(8)
     news: dict[str, Any] = {"attempt": attempt}
     if not values.get("trashed_at", row.trashed_at):  # what stays in the trash is due for that already
         news["due_at"] = days_from_now(settings.UPLOAD_DAYS)

@@ -38,10 +38,12 @@ def change(
     values: Mapping[str, Any],
     *,
     deleted: bool = False,
+    lost: bool = False,
     also: Callable[[TransactWrite], None] = lambda write: None,
 ) -> Recording:
     """Set `values` (None takes an attribute away) on the recording as `row` was read, and take the next version. The
-    ledger follows where they make it count for more or less.
+    ledger follows where they make it count for more or less. A tombstone (`deleted`) stands for the attempts of this
+    row, none of which may come back, unless nobody wanted it to be deleted (`lost`).
 
     `also` may put other rows into the same transaction.
     """
@@ -57,7 +59,7 @@ def change(
     write = transaction()
     write.update(row, actions, condition=(Recording.version == row.version) & (Recording.attempt == row.attempt))
     write.delete(Change(row.user_id, row.version))
-    _book(write, ledger, version, row.id, bytes=more, deleted=deleted)
+    _book(write, ledger, version, row.id, bytes=more, deleted=deleted, life=row.life if deleted and not lost else None)
     also(write)
     commit(write)
     for name, value in values.items():
@@ -142,8 +144,20 @@ def claim(row: Recording, tries: int, *, due_at: str) -> bool:
     return True
 
 
-def _book(write: TransactWrite, ledger: Ledger, version: int, id: str, *, bytes: int, deleted: bool = False) -> None:
-    """The ledger's and the change row's part of a transaction. The condition puts all changes in one order."""
+def _book(
+    write: TransactWrite,
+    ledger: Ledger,
+    version: int,
+    id: str,
+    *,
+    bytes: int,
+    deleted: bool = False,
+    life: str | None = None,
+) -> None:
+    """The ledger's and the change row's part of a transaction. The condition puts all changes in one order.
+
+    A tombstone (`deleted`) says whose attempts were purged, or that none were: a row was lost.
+    """
     actions: list[Action] = [Ledger.last_version.set(version)]
     if bytes:
         actions.append(Ledger.used_bytes.add(bytes))
@@ -152,6 +166,7 @@ def _book(write: TransactWrite, ledger: Ledger, version: int, id: str, *, bytes:
     row = Change(ledger.user_id, version, recording_id=id)
     if deleted:
         row.deleted, row.expires_at = True, int(time.time()) + TOMBSTONE_DAYS * 86400
+        row.life, row.lost = life, None if life else True
     write.save(row)
 
 

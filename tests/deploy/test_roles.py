@@ -72,7 +72,10 @@ def event_job(client: Client, ids: dict[str, str], guest: Client, closed: Client
     assert handler(event(client, "0" * 32, "0" * 32)) == {"gone": 1}
     orphan = f"recordings/{client.user_id}/{'0' * 32}/{'1' * 32}"
     boto3.client("s3", region_name=REGION).put_object(Bucket=settings.RECORDINGS_BUCKET, Key=orphan, Body=b"x")
-    assert handler(event(client, "0" * 32, "1" * 32)) == {"orphan": 1}
+    assert handler(event(client, "0" * 32, "1" * 32)) == {"unknown": 1}
+    late = f"recordings/{client.user_id}/{ids['purged']}/{ids['purged attempt']}"
+    boto3.client("s3", region_name=REGION).put_object(Bucket=settings.RECORDINGS_BUCKET, Key=late, Body=b"x")
+    assert handler(event(client, ids["purged"], ids["purged attempt"])) == {"orphan": 1}
     shared, order = kept(client.user_id, ids["shared"]), f"{ids['share']}.order"
     assert handler(event(client, shared.id, order)) == {"ready": 1}
     boto3.client("s3", region_name=REGION).head_object(
@@ -99,6 +102,9 @@ def waiting() -> tuple[Client, dict[str, str], Client, Client]:
     """An account with work for the second function, a guest who is long gone, and a closing that was cut off."""
     alice, guest, closed = sign_up(), sign_up(), sign_up()
     ids = overdue(alice)
+    ids["purged"] = alice.record(b"purged" * 100)["id"]
+    ids["purged attempt"] = kept(alice.user_id, ids["purged"]).attempt
+    assert alice.delete(f"recordings/{ids['purged']}/?permanent=true").status == 204
     ids["shared"] = alice.upload(encode(tone(2, 8000), "wav, mu-law")).json["id"]
     expired, ids["share"] = (part(alice, ids["shared"]) for _ in range(2))
     expire(alice, ids["shared"], expired)

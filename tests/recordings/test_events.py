@@ -6,10 +6,12 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 import requests
+from pytest_django import Settings
 
 from recorder_project.problems import Problem
+from recordings import storage
 from recordings.handlers import handler
-from recordings.models import Recording
+from recordings.models import Change, Ledger, Recording
 from tests.client import Client, send, sha256
 from tests.state import check_books, failing, kept, make_due, meanwhile, objects, put, row, snapshot
 
@@ -220,6 +222,138 @@ def test_an_old_attempts_event_touches_the_new_attempt_in_no_way(alice: Client) 
     assert snapshot() == before
 
 
+# Of objects that no row names: after tables or objects were brought back they may be the only copy.
+
+
+def lose_row(row: Recording) -> None:
+    row.delete()
+    Ledger(row.user_id).update([Ledger.used_bytes.add(-row.size)])
+
+
+def lose_change(row: Recording) -> None:
+    """With `lose_row`, as tables are that were restored to the moment before."""
+    Change(row.user_id, row.version).delete()
+    Ledger(row.user_id).update([Ledger.last_version.set(row.version - 1)])
+
+
+def proven(client: Client, content: bytes = AUDIO) -> Recording:
+    found: Recording = kept(client.user_id, client.record(content)["id"])
+    assert found.verified_at
+    return found
+
+
+@pytest.mark.parametrize("restored", [True, False], ids=["tables restored", "row lost"])
+def test_an_object_without_a_row_is_left_for_verify_storage(
+    alice: Client, restored: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    ready = proven(alice)
+    lose_row(ready)
+    if restored:
+        lose_change(ready)
+    before = snapshot()
+    assert tell(ready.key) == {"unknown": 1}
+    assert snapshot() == before
+    said = [line.getMessage() for line in caplog.records if line.levelname == "WARNING"]
+    assert said == [f"No row names an object of recording {ready.id} of {alice.user_id}: verify_storage can place it"]
+
+
+def test_one_that_was_uploaded_after_a_purge_is_left(alice: Client) -> None:
+    alice.delete(f"recordings/{proven(alice).id}/?permanent=true")
+    again = proven(alice)
+    lose_row(again)
+    lose_change(again)
+    before = snapshot()
+    assert tell(again.key) == {"unknown": 1}
+    assert snapshot() == before
+
+
+def test_all_that_was_ever_sent_for_a_purged_recording_goes(alice: Client) -> None:
+    """Under attempts that its row had forgotten, too, and under a row that came after it: no way around the quota."""
+    first = kept(alice.user_id, alice.create(AUDIO).json["recording"]["id"])
+    for size in (5, 6, len(AUDIO)):
+        alice.create(AUDIO, size=size)
+    last = kept(alice.user_id, first.id)
+    alice.delete(f"recordings/{first.id}/")
+    for _ in range(2):
+        put(first.key, AUDIO)
+        put(last.key, AUDIO)
+        assert tell(first.key, last.key) == {"orphan": 2}
+        assert snapshot()["versions"] == []
+        alice.create(AUDIO)
+    check_books(alice.user_id)
+
+
+def test_nothing_of_a_closed_account_stays(alice: Client) -> None:
+    ready = proven(alice)
+    alice.delete("accounts/me/")
+    put(ready.key, AUDIO)
+    assert tell(ready.key) == {"orphan": 1}
+    assert objects() == {}
+
+
+@pytest.mark.parametrize("size", [len(AUDIO), 5], ids=["same size", "other size"])
+def test_a_restored_row_gets_the_attempt_that_came_to_be_later(alice: Client, size: int) -> None:
+    """It says `uploading` under an attempt without bytes, while those that were acknowledged are under another."""
+    before = kept(alice.user_id, alice.create(AUDIO, size=size).json["recording"]["id"])
+    later = before.key_of(before.life + "f" * 16)
+    put(later, AUDIO)
+    assert tell(later) == {"ready": 1}
+    after = kept(alice.user_id, before.id)
+    assert (after.status, after.key, after.size) == ("ready", later, len(AUDIO))
+    assert after.verified_at
+    assert downloaded(alice, after.id) == AUDIO
+    put(before.key, AUDIO)  # what its client sends now, is one too many
+    assert tell(before.key) == {"orphan": 1}
+    assert objects() == {later: AUDIO}
+    check_books(alice.user_id)
+
+
+def test_a_recording_that_began_anew_gets_what_came_before(alice: Client) -> None:
+    """Row and change were lost, a device began again, and then the object came back out of a backup."""
+    lost = proven(alice)
+    storage.erase(lost.key)
+    lose_row(lost)
+    lose_change(lost)
+    alice.create(AUDIO)
+    put(lost.key, AUDIO)
+    assert tell(lost.key) == {"ready": 1}
+    assert kept(alice.user_id, lost.id).attempt == lost.attempt
+    check_books(alice.user_id)
+
+
+@pytest.mark.parametrize("quota", [True, False], ids=["no room", "not its bytes"])
+def test_what_a_restored_row_can_not_take_stays_undoable(alice: Client, settings: Settings, quota: bool) -> None:
+    before = kept(alice.user_id, alice.create(AUDIO, size=5).json["recording"]["id"])
+    later = before.key_of(before.life + "f" * 16)
+    put(later, AUDIO if quota else b"what?")
+    settings.GUEST_QUOTA_BYTES = 5
+    assert tell(later) == {"orphan": 1}
+    assert (objects(), [key for key, _ in snapshot()["versions"]]) == ({}, [later, later])  # and its delete marker
+    assert kept(alice.user_id, before.id).attempt == before.attempt
+    check_books(alice.user_id)
+
+
+def test_a_ready_row_without_its_object_keeps_whatever_comes(alice: Client) -> None:
+    """It was restored, and has a later life's bytes beside it: verify_storage gives them to it."""
+    ready = proven(alice)
+    storage.erase(ready.key)
+    later = ready.key_of("f" * 32)
+    put(later, AUDIO)
+    before = snapshot()
+    assert tell(later) == {"unknown": 1}
+    assert snapshot() == before
+
+
+def test_the_row_moves_on_while_it_gets_an_attempt(alice: Client) -> None:
+    before = kept(alice.user_id, alice.create(AUDIO, size=5).json["recording"]["id"])
+    later = before.key_of(before.life + "f" * 16)
+    put(later, AUDIO)
+    with meanwhile("TransactWriteItems", lambda: alice.delete(f"recordings/{before.id}/")):
+        assert tell(later) == {"orphan": 1}
+    assert (row(alice.user_id, before.id), snapshot()["versions"]) == (None, [])
+    check_books(alice.user_id)
+
+
 def test_wrong_bytes_are_thrown_away_as_by_complete(alice: Client) -> None:
     pending = kept(alice.user_id, alice.create(AUDIO).json["recording"]["id"])
     put(pending.key, AUDIO[:-1])
@@ -369,6 +503,24 @@ def test_only_a_verified_attempt_replaces_a_mismatch(alice: Client, mismatch: Re
     assert objects() == {new.key: OTHER}
     assert downloaded(alice, mismatch.id) == OTHER
     check_books(alice.user_id)
+
+
+def test_a_restored_mismatch_gets_the_attempt_that_was_proven_later(alice: Client, mismatch: Recording) -> None:
+    later = mismatch.key_of(mismatch.life + "f" * 16)
+    put(later, OTHER)
+    assert tell(later) == {"ready": 1}
+    after = kept(alice.user_id, mismatch.id)
+    assert (after.status, after.key, after.kept, after.due_at) == ("ready", later, None, None)
+    assert objects() == {later: OTHER}
+    check_books(alice.user_id)
+
+
+def test_late_bytes_beside_a_mismatch_stay_undoable(alice: Client, mismatch: Recording) -> None:
+    late = mismatch.key_of(mismatch.life + "f" * 16)
+    put(late, LARGE)
+    assert tell(late) == {"orphan": 1}
+    assert objects() == {mismatch.key: LARGE}
+    assert kept(alice.user_id, mismatch.id).version == mismatch.version
 
 
 def test_a_second_mismatch_leaves_the_first(alice: Client, mismatch: Recording) -> None:

@@ -13,8 +13,10 @@ from django.core.management import call_command
 
 from recordings import storage, verifying
 from recordings.models import Change, Ledger, Recording, due_shard
+from recordings.sweeping import sweep
 from tests.client import Client, declare, send
-from tests.state import calls, check_books, kept, meanwhile, objects, row, snapshot
+from tests.recordings.test_events import tell
+from tests.state import TABLES, calls, check_books, kept, make_due, meanwhile, objects, row, snapshot
 
 AUDIO = b"a lecture, more or less" * 9
 
@@ -298,6 +300,33 @@ def test_an_only_copy_under_another_key_completes_its_upload(alice: Client, old:
     assert objects() == {pending.key: AUDIO}
 
 
+def test_an_only_copy_of_another_size_than_its_upload_declared(alice: Client, old: None) -> None:
+    """As a restored row may say."""
+    pending = kept(alice.user_id, alice.create(AUDIO, size=5).json["recording"]["id"])
+    put(later := pending.key_of(pending.life + "f" * 16), AUDIO)
+    quota = Ledger(alice.user_id)
+    quota.set_quota(5)
+    (found,) = verify("--repair")
+    assert (found["mended"], "no room" in found["remedy"]) == (False, True)
+    quota.set_quota(10**6)
+    assert kinds("--repair") == [("orphan_object", True)]
+    after = kept(alice.user_id, pending.id)
+    assert (after.status, after.size, after.key) == ("ready", len(AUDIO), later)
+    assert verify("--deep") == []
+    check_books(alice.user_id)
+
+
+def test_what_the_sweep_abandons_is_nobodys_purge(alice: Client, old: None) -> None:
+    """A restored row waits for bytes that came under a later attempt, and nobody looks until the sweep gives it up."""
+    pending = kept(alice.user_id, alice.create(AUDIO).json["recording"]["id"])
+    make_due(alice.user_id, pending.id)
+    assert sweep() == {"purged": 1}
+    put(later := pending.key_of(pending.life + "f" * 16), AUDIO)
+    assert tell(later) == {"unknown": 1}
+    assert kinds("--repair") == [("orphan_object", True)]
+    recovered(alice, Recording(pending.id, alice.user_id, attempt=later[-32:], sha256=pending.sha256))
+
+
 def test_wrong_bytes_beside_an_upload_under_way_stay(alice: Client, old: None) -> None:
     pending = kept(alice.user_id, alice.create(AUDIO).json["recording"]["id"])
     put(pending.key_of("f" * 32), AUDIO[:-1])
@@ -307,12 +336,137 @@ def test_wrong_bytes_beside_an_upload_under_way_stay(alice: Client, old: None) -
 
 
 def test_what_its_owner_purged_stays_purged(alice: Client, ready: Recording) -> None:
+    """Under the key that was purged, and under those of earlier tries at the same upload."""
     alice.delete(f"recordings/{ready.id}/?permanent=true")
-    put(ready.key_of("f" * 32), AUDIO)
-    assert kinds("--repair") == [("orphan_object", True)]
+    late = [ready.key, ready.key_of(ready.life + "f" * 16)]
+    for key in late:
+        put(key, AUDIO)
+    assert kinds("--repair") == [("orphan_object", True)] * 2
     assert row(alice.user_id, ready.id) is None
-    assert ready.key_of("f" * 32) not in objects()
+    assert not set(late) & set(objects())
     assert verify() == []
+
+
+def purge(client: Client, id: str) -> None:
+    assert client.delete(f"recordings/{id}/?permanent=true").status == 204
+
+
+def test_all_attempts_of_a_life_are_purged_with_it(alice: Client, old: None) -> None:
+    """Also those that the row has long forgotten: the URLs that led there may be good for hours."""
+    id = alice.create(AUDIO).json["recording"]["id"]
+    attempts = [kept(alice.user_id, id)]
+    for size in (5, 6, len(AUDIO)):
+        alice.create(AUDIO, size=size)
+        attempts.append(kept(alice.user_id, id))
+    assert len({attempt.key for attempt in attempts}) == 4
+    purge(alice, id)
+    for attempt in attempts:
+        put(attempt.key, AUDIO)
+    assert kinds("--repair") == [("orphan_object", True)] * 4
+    assert (objects(), row(alice.user_id, id)) == ({}, None)
+
+
+def recovered(alice: Client, lost: Recording) -> None:
+    """It is there again, under the bytes that were acknowledged, and nothing else differs any more."""
+    found = kept(alice.user_id, lost.id)
+    assert (found.status, found.attempt, found.sha256) == ("ready", lost.attempt, lost.sha256)
+    assert found.verified_at
+    assert objects()[lost.key] == AUDIO
+    assert verify("--deep") == []
+    check_books(alice.user_id)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_purge_says_nothing_of_what_was_uploaded_after_it(alice: Client, ready: Recording, times: int) -> None:
+    for _ in range(times):
+        purge(alice, ready.id)
+        alice.upload(AUDIO)
+    again = kept(alice.user_id, ready.id)
+    lose_row(again)
+    notes = [bool(note.deleted) for note in Change.all_of(alice.user_id, ready.id)]
+    assert notes == [True] * times + [False]
+    assert kinds("--repair") == [("orphan_object", True), ("stale_change", True)]
+    recovered(alice, again)
+
+
+def restore_tables(to: dict[str, Any]) -> None:
+    """The tables as they were, and the bucket as it is."""
+    for name in TABLES:
+        table = boto3.resource("dynamodb", region_name=settings.AWS_REGION).Table(name)
+        keys = [each["AttributeName"] for each in table.key_schema]
+        for item in snapshot()[name]:
+            table.delete_item(Key={key: item[key] for key in keys})
+        for item in to[name]:
+            table.put_item(Item=item)
+
+
+def test_tables_of_a_moment_between_a_purge_and_the_next_upload(alice: Client, ready: Recording) -> None:
+    purge(alice, ready.id)
+    before = snapshot()
+    alice.upload(AUDIO)
+    again = kept(alice.user_id, ready.id)
+    restore_tables(before)
+    assert kinds("--repair") == [("orphan_object", True)]
+    recovered(alice, again)
+
+
+def test_a_row_is_lost_and_its_object_is_young(alice: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first run may not touch the object yet; nor may it say that the recording is gone."""
+    lost = kept(alice.user_id, alice.upload(AUDIO).json["id"])
+    lose_row(lost)
+    before = snapshot()
+    assert kinds("--repair") == [("missing_row", False)]
+    assert snapshot() == before
+    monkeypatch.setattr(verifying, "GRACE", -60.0)  # an hour later
+    assert kinds("--repair") == [("orphan_object", True), ("stale_change", True)]
+    recovered(alice, lost)
+
+
+def test_a_row_is_lost_and_its_object_behind_a_delete_marker(alice: Client, ready: Recording) -> None:
+    lose_row(ready)
+    lose_object(ready)
+    before = snapshot()
+    (found,) = verify("--repair")
+    assert (found["kind"], found["mended"]) == ("missing_row", False)
+    assert "delete marker" in found["remedy"]
+    assert snapshot() == before
+    where = {"Bucket": settings.RECORDINGS_BUCKET, "Prefix": ready.key}
+    (marker,) = s3().list_object_versions(**where)["DeleteMarkers"]
+    s3().delete_object(Bucket=settings.RECORDINGS_BUCKET, Key=ready.key, VersionId=marker["VersionId"])
+    assert kinds("--repair") == [("orphan_object", True), ("stale_change", True)]
+    recovered(alice, ready)
+
+
+def test_old_versions_of_what_was_purged_hold_no_tombstone_up(alice: Client, ready: Recording) -> None:
+    """A later life of the same recording is lost altogether; what an earlier one has left is no hope for it."""
+    purge(alice, ready.id)
+    alice.upload(AUDIO)
+    again = kept(alice.user_id, ready.id)
+    lose_row(again)
+    erase(again.key)
+    assert kinds("--repair") == [("missing_row", True)]
+    assert verify() == []
+
+
+def test_a_tombstone_of_what_was_lost_keeps_nothing_from_coming_back(alice: Client, ready: Recording) -> None:
+    """The object comes out of a backup, after the tombstone was written."""
+    lose_row(ready)
+    erase(ready.key)
+    assert kinds("--repair") == [("missing_row", True)]
+    put(ready.key, AUDIO)
+    assert kinds("--repair") == [("orphan_object", True)]
+    recovered(alice, ready)
+
+
+def test_a_tombstone_that_does_not_say_whose_it_is_deletes_nothing(alice: Client, ready: Recording) -> None:
+    """As earlier versions of Recorder wrote them, for what was purged and for what was lost."""
+    purge(alice, ready.id)
+    (note,) = Change.all_of(alice.user_id, ready.id)
+    note.update([Change.life.remove()])
+    put(ready.key, AUDIO)
+    before = snapshot()
+    assert kinds("--repair") == [("orphan_object", False)]
+    assert snapshot() == before
 
 
 def test_leftovers_go(alice: Client, old: None) -> None:
