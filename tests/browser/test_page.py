@@ -3,7 +3,6 @@
 import itertools
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -38,7 +37,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             wait(process, f"{url}/health/", home / "log")
             yield url
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # not Ctrl-C, which a shell's background jobs ignore, and what they start too
             process.wait(60)
 
 
