@@ -221,6 +221,15 @@ def test_closes_a_guest_thirty_days_after_signing_out(alice: Client, path: str) 
     assert traces(alice.user_id) == []
 
 
+def test_a_guest_whom_an_operator_signs_out_stays_for_thirty_days(alice: Client) -> None:
+    Account(alice.user_id).update([Account.created_at.set(LONG_AGO)])
+    call_command("account", alice.user_id, "--sign-out", stdout=StringIO())
+    assert Session.all_of(alice.user_id) == []
+    make_due(alice.user_id, f"account:{alice.user_id}")
+    assert sweep() == "1 waiting"
+    assert Account.of(alice.user_id)
+
+
 @pytest.mark.parametrize("days", [29.9, 30.1])
 def test_closes_a_guest_of_whom_only_the_account_is_left(alice: Client, days: float) -> None:
     Session.all_of(alice.user_id)[0].delete()

@@ -4,7 +4,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts import services
-from accounts.models import Account
+from accounts.models import Account, Session
 
 
 class Command(BaseCommand):
@@ -28,7 +28,8 @@ class Command(BaseCommand):
                 raise CommandError("--quota is a number of bytes above 0.")
             services.set_quota(user_id, quota)
         if options["sign_out"]:
-            services.end_sessions(user_id)
+            for session in Session.all_of(user_id):
+                services.end_session(user_id, session.auth_key)  # which keeps when a guest was last seen
         if options["close"]:
             services.close(user_id)
             self.stdout.write(f"{user_id} is closed; what this run could not remove, the sweep will.")
