@@ -53,7 +53,8 @@ class Provider:
         return tuple(kind for kind, possible in kinds.items() if possible)
 
     @property
-    def label(self) -> str:
+    def display_name(self) -> str:
+        """What people call it."""
         spelt = {"github": "GitHub", "line": "LINE", "sso": "SSO"}
         return spelt.get(self.provider) or self.provider.replace("_", " ").title()
 
@@ -61,6 +62,7 @@ class Provider:
         """What an app needs to know of it."""
         return {
             "provider": self.provider,
+            "display_name": self.display_name,
             "kinds": self.kinds,
             "client_ids": self.client_ids,
             "web_login": self.exchanges,

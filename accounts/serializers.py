@@ -84,6 +84,7 @@ class LoggedInSerializer(serializers.Serializer[dict[str, object]]):
 
 class ProviderSerializer(serializers.Serializer[dict[str, object]]):
     provider = serializers.CharField()
+    display_name = serializers.CharField(help_text="What people call it, for a button.")
     kinds = serializers.ListField(child=serializers.CharField(), help_text="Credentials that it takes; a guest none.")
     client_ids = serializers.ListField(child=serializers.CharField())
     web_login = serializers.BooleanField()

@@ -61,7 +61,7 @@ def page(
     context["providers"] = [
         {"name": provider.provider}
         | {
-            say: context["words"][say].format(provider.label)
+            say: context["words"][say].format(provider.display_name)
             for say in ("continue", "link_this", "link_too", "leave_with")
         }
         for provider in offered().values()

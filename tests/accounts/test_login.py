@@ -75,7 +75,7 @@ def test_unknown_providers_are_refused(nobody: Client, provider: str) -> None:
 
 
 def test_providers(nobody: Client) -> None:
-    guest = {"provider": "guest", "kinds": [], "client_ids": [], "web_login": False}
+    guest = {"provider": "guest", "display_name": "Guest", "kinds": [], "client_ids": [], "web_login": False}
     answer = nobody.get("accounts/providers/")
     assert answer.status == 200
     assert guest in answer.json

@@ -40,6 +40,14 @@ def test_what_is_not_configured_is_off(world: World) -> None:
     assert world.calls == []
 
 
+def test_each_says_what_people_call_it(settings: Settings) -> None:
+    for name in providers.TABLE:
+        switch_on(settings, name, "client", secret=SECRET)
+    names = {name: row["display_name"] for name, row in listed().items()}
+    spelt = {"github": "GitHub", "line": "LINE"}
+    assert names == {name: spelt.get(name, name.capitalize()) for name in ("guest", *providers.TABLE)}
+
+
 def test_what_each_takes_follows_from_its_settings(settings: Settings) -> None:
     for name in providers.TABLE:
         switch_on(settings, name, "client")

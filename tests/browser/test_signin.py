@@ -1,5 +1,6 @@
 """Signing in at a certified OpenID provider, in a real browser: the web login from the first click to the last."""
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -7,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import boto3
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -102,6 +105,65 @@ def test_a_guest_links_a_login_and_stays_who_he_is(recorder: tuple[Server, Provi
     expect(page.get_by_text("You are a guest")).to_have_count(0)
     page.goto(f"{server.url}/api/v1/accounts/me/")
     expect(page.locator(".response-info")).to_contain_text('"is_guest": false')
+
+
+def test_a_guest_is_asked_before_another_account_takes_the_browser(
+    recorder: tuple[Server, Provider], page: Page
+) -> None:
+    server, _ = recorder
+    body, back = page.locator("body"), page.get_by_role("link", name="Back", exact=True)
+    page.goto(f"{server.url}/login/")
+    page.get_by_role("button", name="Continue as a guest").click()
+    expect(body).to_have_attribute("data-account", re.compile("[0-9a-f]{32}"))
+    guest = body.get_attribute("data-account") or ""
+
+    page.goto(f"{server.url}/login/")
+    page.get_by_role("link", name="Continue with Corp").click()
+    expect(page.get_by_role("heading", name="This browser's guest account")).to_be_visible()
+    back.click()
+    expect(body).to_have_attribute("data-account", guest)
+
+    other = httpx.post(f"{server.api}accounts/login/", json={"provider": "guest"}).raise_for_status().json()
+    page.goto(f"{server.url}/login/")
+    page.get_by_label("Key of a signed-in app").fill(other["auth_key"])
+    page.get_by_role("button", name="Sign in with the key").click()
+    expect(page.get_by_role("button", name="Leave it behind and sign in with the key")).to_be_visible()
+    back.click()
+    expect(body).to_have_attribute("data-account", guest)
+
+    page.goto(f"{server.url}/login/corp/")
+    page.get_by_role("button", name="Leave it behind and continue with Corp").click()
+    sign_in(page, "carol")
+    expect(page).to_have_url(f"{server.url}/")
+    expect(body).to_have_attribute("data-account", re.compile(f"(?!{guest})[0-9a-f]{{32}}"))
+
+
+def test_a_feed_wants_a_login_of_just_now_and_leads_to_it(recorder: tuple[Server, Provider], page: Page) -> None:
+    server, _ = recorder
+    page.goto(f"{server.url}/login/corp/?next=/%23/account")
+    sign_in(page, "dave")
+    expect(page).to_have_url(f"{server.url}/#/account")
+    (key,) = (cookie["value"] for cookie in page.context.cookies() if cookie["name"] == "recorder")
+    signed_in_at(server, key, "2026-01-01T00:00:00.000Z")
+
+    page.get_by_role("button", name="Make a feed").click()
+    page.get_by_role("link", name="Continue with Corp").click()  # which still knows dave, and asks nothing
+    expect(page.get_by_text("dave@example.com")).to_be_visible()
+    expect(page).to_have_url(f"{server.url}/#/account")
+    page.get_by_role("button", name="Make a feed").click()
+    expect(page.get_by_label("Address of the feed")).to_have_value(re.compile(f"^{re.escape(server.url)}/feed/"))
+
+
+def signed_in_at(server: Server, key: str, moment: str) -> None:
+    user_id, _, secret = key.partition(".")
+    endpoint = server.environ["AWS_ENDPOINT_URL_DYNAMODB"]
+    boto3.client("dynamodb", endpoint_url=endpoint, region_name="us-east-1").update_item(
+        TableName="recorder-users",
+        Key={"id": {"S": user_id}, "auth_key": {"S": hashlib.sha256(secret.encode()).hexdigest()}},
+        UpdateExpression="SET authenticated_at = :moment",
+        ConditionExpression="attribute_exists(id)",
+        ExpressionAttributeValues={":moment": {"S": moment}},
+    )
 
 
 def test_one_who_says_no_is_told_so(recorder: tuple[Server, Provider], page: Page) -> None:

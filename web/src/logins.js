@@ -4,13 +4,13 @@ import { get, remove } from "./api.js";
 import { confirmed, h, say } from "./dom.js";
 import { t } from "./words.js";
 
-const called = (provider) => provider[0].toUpperCase() + provider.slice(1);
-
 /** The section of the account page; nothing where there is no login and none can be had. `again` shows the page anew. */
 export async function logins(again) {
   const [{ results }, providers] = await Promise.all([get("accounts/identities/"), get("accounts/providers/")]);
   const offered = providers.some((provider) => provider.web_login);
   if (!results.length && !offered) return null;
+  const names = Object.fromEntries(providers.map((each) => [each.provider, each.display_name]));
+  const called = (provider) => names[provider] ?? provider; // one that is off by now has its name alone
 
   const unlink = async (identity) => {
     if (!(await confirmed(t("unlink_question", called(identity.provider)), t("unlink"), t("cancel")))) return;
