@@ -4,13 +4,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 from tests.integration import peers
 from tests.processes import free_port
@@ -28,6 +28,17 @@ ARGUMENTS = [
     "--no-first-run",
 ]
 STARTS_WITHIN = 60  # seconds
+SOON = 20_000  # ms; how long a busy machine may take for what is expected
+
+expect.set_options(timeout=SOON)
+
+
+def until(page: Page, holds: Callable[[], bool]) -> None:
+    """Wait until it `holds`. The page goes on meanwhile."""
+    deadline = time.monotonic() + SOON / 1000
+    while not holds():
+        assert time.monotonic() < deadline, "It does not come to that."
+        page.wait_for_timeout(50)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect
 
-from tests.browser.conftest import ROOT, Server
+from tests.browser.conftest import ROOT, Server, until
 
 SPEECH = (ROOT / "tests" / "audio" / "speech.m4a").read_bytes()
 MARKUP = "<img src=x onerror=alert(1)>"
@@ -140,8 +140,7 @@ def test_the_alarm_rings_for_what_would_run(page: Page, alarms: list[str]) -> No
     """The same bytes, were they called a page."""
     page.context.route("https://s3.test/**", lambda route: route.fulfill(body=HTML, content_type="text/html"))
     page.goto("https://s3.test/file")
-    page.wait_for_timeout(700)
-    assert alarms
+    until(page, lambda: bool(alarms))
     alarms.clear()
 
 
@@ -196,8 +195,8 @@ def elsewhere() -> Iterator[Evil]:
 @pytest.mark.parametrize("path", ["/", "/login/", "/api/v1/docs/", "/api/v1/recordings/", "/nothing/"])
 def test_no_page_is_shown_in_a_frame(server: Server, page: Page, elsewhere: Evil, path: str) -> None:
     elsewhere(page, f"<iframe src='{server.url}{path}'></iframe>")
-    page.wait_for_timeout(500)
     (frame,) = page.frames[1:]
+    until(page, lambda: frame.url not in ("", "about:blank"))
     assert frame.url.startswith("chrome-error:")
 
 

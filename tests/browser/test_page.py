@@ -15,11 +15,10 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
-from tests.browser.conftest import ROOT, free_addresses, wait
+from tests.browser.conftest import ROOT, free_addresses, until, wait
 
 AUDIO = ROOT / "tests" / "audio"
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
-SOON = 20_000  # ms
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +56,7 @@ def page(context: BrowserContext, url: str) -> Iterator[Page]:
     page.on("console", lambda line: complaints.append(line.text) if "Content Security" in line.text else None)
     page.goto(f"{url}/login/")
     page.get_by_role("button", name="Continue as a guest").click()
-    expect(page.get_by_role("heading", name="Nothing here yet")).to_be_visible(timeout=SOON)
+    expect(page.get_by_role("heading", name="Nothing here yet")).to_be_visible()
     yield page
     assert complaints == []
 
@@ -71,8 +70,8 @@ def record(page: Page, seconds: float) -> None:
 
 def safe(page: Page, count: int = 1) -> None:
     """So many recordings are in the list, each proven and listened to."""
-    expect(page.locator(".item .safe")).to_have_count(count, timeout=SOON)
-    expect(page.locator(".item .length", has_text=re.compile(r"\d:\d\d"))).to_have_count(count, timeout=SOON)
+    expect(page.locator(".item .safe")).to_have_count(count)
+    expect(page.locator(".item .length", has_text=re.compile(r"\d:\d\d"))).to_have_count(count)
 
 
 def upload(page: Page, *names: str) -> None:
@@ -140,7 +139,7 @@ def test_the_life_of_a_recording(page: Page, visitor: Page) -> None:
     # The fake microphone beeps twice a second: tall where it beeps, flat between.
     slider = page.get_by_role("slider", name="Position")
     expect(slider).to_have_attribute("aria-valuemax", re.compile("[5-7]"))
-    page.wait_for_timeout(1000)
+    until(page, lambda: any(heights(page)))
     tall = [height > 60 for height in heights(page)]
     beeps = sum(1 for left, right in itertools.pairwise(tall) if right and not left)
     assert 8 <= beeps <= 30
@@ -148,7 +147,7 @@ def test_the_life_of_a_recording(page: Page, visitor: Page) -> None:
 
     page.get_by_label("Speed").select_option("2")
     page.get_by_role("button", name="Play").click()
-    expect(slider).to_have_attribute("aria-valuenow", re.compile("[1-5]"), timeout=SOON)
+    expect(slider).to_have_attribute("aria-valuenow", re.compile("[1-5]"))
     assert page.evaluate("document.querySelector('audio').playbackRate") == 2
     page.get_by_role("button", name="Pause").click()
     slider.press("Home")
@@ -208,7 +207,7 @@ def test_a_tab_that_dies_loses_two_seconds_at_most(page: Page, context: BrowserC
     page.close(run_before_unload=False)
     again = context.new_page()
     again.goto(url)
-    expect(again.get_by_role("heading", name="A recording was interrupted")).to_be_visible(timeout=SOON)
+    expect(again.get_by_role("heading", name="A recording was interrupted")).to_be_visible()
     again.get_by_role("button", name="Keep it").click()
     safe(again)
     minutes, seconds = again.locator(".item .length").inner_text().split(":")
@@ -402,7 +401,7 @@ def test_a_link_to_a_part(page: Page, visitor: Page) -> None:
     dialog.get_by_label("To", exact=True).fill("0:02.5")
     link = share(page)
     expect(dialog.locator(".links")).to_contain_text("0:01 to 0:02.5")
-    expect(dialog.locator(".links")).not_to_contain_text("being cut", timeout=SOON)
+    expect(dialog.locator(".links")).not_to_contain_text("being cut")
     visitor.goto(link)
     plays(visitor)
     assert 1.4 < visitor.evaluate("document.querySelector('audio').duration") < 1.6
@@ -484,7 +483,7 @@ def another_guest(page: Page, url: str) -> Page:
     tab.context.clear_cookies(name="recorder")
     tab.goto(f"{url}/login/")
     tab.get_by_role("button", name="Continue as a guest").click()
-    expect(tab.get_by_role("heading", name="Nothing here yet")).to_be_visible(timeout=SOON)
+    expect(tab.get_by_role("heading", name="Nothing here yet")).to_be_visible()
     assert account(tab) != before
     return tab
 
@@ -496,7 +495,7 @@ def test_a_tab_that_was_left_open_does_nothing_in_another_account(page: Page, ur
     expect(page.locator(".pending li")).to_have_count(1)
     bobs = another_guest(page, url)
     page.unroute("**/api/v1/recordings/")
-    expect(page.locator("body")).to_have_attribute("data-account", account(bobs), timeout=SOON)  # by itself
+    expect(page.locator("body")).to_have_attribute("data-account", account(bobs))  # by itself
     assert names(bobs) == []
     (take,) = stored(page, alice)
     assert (take["state"], take.get("problem"), len(take["pieces"])) == ("waiting", None, 1)
@@ -507,7 +506,7 @@ def test_a_tab_that_was_left_open_closes_no_other_account(page: Page, url: str) 
     page.get_by_role("button", name="Close the account").click()
     bobs = another_guest(page, url)
     page.get_by_role("button", name="Delete", exact=True).click()
-    expect(page.locator("body")).to_have_attribute("data-account", account(bobs), timeout=SOON)
+    expect(page.locator("body")).to_have_attribute("data-account", account(bobs))
     assert page.context.request.get(f"{url}/api/v1/accounts/me/").json()["user_id"] == account(bobs)
 
 
@@ -519,7 +518,7 @@ def test_a_recording_goes_on_when_its_account_is_signed_out(page: Page, url: str
     expect(page.get_by_role("alert")).to_contain_text("The recording goes on")
     page.wait_for_timeout(2500)
     page.get_by_role("button", name="Stop and save").click()
-    expect(page.locator("body")).to_have_attribute("data-account", account(bobs), timeout=SOON)
+    expect(page.locator("body")).to_have_attribute("data-account", account(bobs))
     (take,) = stored(page, alice)
     assert (take["state"], take.get("problem")) == ("waiting", None)
     assert sum(take["pieces"]) > 0
@@ -547,8 +546,8 @@ def test_a_piece_that_does_not_fit_is_kept_later(page: Page, fault: str) -> None
     page.get_by_role("button", name="Record", exact=True).click()
     page.wait_for_timeout(3000)
     page.evaluate("window.refusing = 2")
-    expect(page.get_by_role("alert")).to_contain_text("There is no room for the recording", timeout=SOON)
-    expect(page.locator(".problem")).to_be_empty(timeout=SOON)
+    expect(page.get_by_role("alert")).to_contain_text("There is no room for the recording")
+    expect(page.locator(".problem")).to_be_empty()
     page.wait_for_timeout(2000)
     page.get_by_role("button", name="Stop and save").click()
     safe(page)
@@ -648,7 +647,7 @@ def test_the_copy_in_the_browser_stays_until_the_proof(page: Page) -> None:
     page.route(COMPLETE, unproven)
     page.route(ONE, unproven)
     page.locator("input[type=file]").set_input_files(AUDIO / "speech.m4a")
-    expect(page.locator(".item")).to_have_count(1, timeout=SOON)
+    expect(page.locator(".item")).to_have_count(1)
     expect(page.locator(".item")).to_contain_text("Being checked")
     expect(page.locator(".pending li")).to_have_count(0)
     page.wait_for_timeout(3000)
@@ -663,8 +662,7 @@ def test_the_copy_in_the_browser_stays_until_the_proof(page: Page) -> None:
     page.unroute(ONE)
     page.reload()
     safe(page)
-    page.wait_for_timeout(1000)
-    assert stored(page) == []
+    until(page, lambda: stored(page) == [])
 
 
 def test_what_arrived_as_something_else_is_sent_again_once(page: Page, url: str) -> None:
@@ -673,8 +671,8 @@ def test_what_arrived_as_something_else_is_sent_again_once(page: Page, url: str)
     page.route(COMPLETE, unproven)
     page.route(ONE, mismatched)
     page.locator("input[type=file]").set_input_files(AUDIO / "speech.m4a")
-    expect(page.locator(".item")).to_have_count(1, timeout=SOON)
-    page.wait_for_timeout(1000)
+    expect(page.locator(".item")).to_have_count(1)
+    until(page, lambda: [take["state"] for take in stored(page)] == ["sent"])
     assert len(tries) == 1
     # The server, asked again, still reads what it got last: nothing is sent twice because of that.
     page.reload()
@@ -691,8 +689,7 @@ def test_what_arrived_as_something_else_is_sent_again_once(page: Page, url: str)
     page.route("**/api/v1/recordings/", asks_again)
     page.route("**/bucket", lambda route: route.fulfill(status=200))
     page.reload()
-    page.wait_for_timeout(1500)
-    assert ([take["state"] for take in stored(page)], len(tries)) == (["sent"], 2)
+    until(page, lambda: ([take["state"] for take in stored(page)], len(tries)) == (["sent"], 2))
     page.reload()
     expect(page.locator(".pending li")).to_contain_text("Not sent: The stored bytes are not those that were sent")
     page.unroute(ONE)
@@ -708,8 +705,8 @@ def test_what_was_deleted_before_its_proof_is_asked_about(page: Page, url: str) 
     page.route(COMPLETE, unproven)
     page.route(ONE, unproven)
     page.locator("input[type=file]").set_input_files(AUDIO / "speech.m4a")
-    expect(page.locator(".item")).to_have_count(1, timeout=SOON)
-    page.wait_for_timeout(1000)
+    expect(page.locator(".item")).to_have_count(1)
+    until(page, lambda: [take["state"] for take in stored(page)] == ["sent"])
     page.unroute(ONE)
     page.route(ONE, lambda route: route.fulfill(status=404, json={"code": "not_found", "detail": "Nothing here."}))
     page.reload()
@@ -773,7 +770,7 @@ def test_korean(browser: Browser, url: str) -> None:
 
 def test_markers(page: Page) -> None:
     page.get_by_role("button", name="Record", exact=True).click()
-    page.wait_for_timeout(2500)
+    until(page, lambda: page.locator(".timer").inner_text() == "0:02")
     page.get_by_role("button", name="Mark this moment").first.click()
     page.wait_for_timeout(2000)
     page.get_by_role("button", name="Stop and save").click()
