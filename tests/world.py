@@ -1,8 +1,8 @@
 """The login providers, as the tests play them: a real HTTP server on loopback that answers for all their hosts."""
 
 import json
+import select
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ import urllib3
 from accounts import remote, verify
 
 HANG = "hang"
+HANGS_FOR = 60  # seconds; far longer than anybody should wait
 
 
 @dataclass
@@ -28,6 +29,7 @@ class Call:
     form: dict[str, str]
     headers: dict[str, str]
     body: bytes
+    given_up: threading.Event = field(default_factory=threading.Event, compare=False, repr=False)  # of one that hung
 
     @property
     def json(self) -> Any:
@@ -71,7 +73,8 @@ def serving() -> Iterator[World]:
             world.calls.append(call)
             reply = world.answers.get(f"{self.command} {parts.path}", (404, {"error": "nothing here"}))
             if isinstance(reply, str):
-                time.sleep(5)
+                if select.select([self.connection], [], [], HANGS_FOR)[0]:
+                    call.given_up.set()
                 self.close_connection = True
                 return
             status, content = reply(call) if callable(reply) else reply
