@@ -2,6 +2,7 @@
 
 import logging
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,18 @@ from django.core.management import call_command
 from moto import mock_aws
 
 from tests.client import Client, sign_up
+
+DAY, LONGEST = 86400, 60  # seconds: of a day, and more than a test takes
+
+
+@pytest.fixture(autouse=True)
+def _one_day() -> None:
+    """Sessions note once a day (in UTC) that they are used. So that a test can compare all that is stored, or count
+    calls, none begins just before midnight.
+    """
+    left = DAY - time.time() % DAY
+    if left < LONGEST:
+        time.sleep(left)
 
 
 @pytest.fixture(autouse=True)

@@ -13,17 +13,21 @@ from tests.accounts.conftest import SignIn, id_token, login
 from tests.client import Answer, Client, sign_up
 
 
-@pytest.fixture(autouse=True)
-def _throttled(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On, and in the middle of every window."""
-    settings.THROTTLE = True
-    settings.TRUSTED_PROXIES = 1
+def stop_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the middle of every window: none ends while somebody counts."""
     moment = time.time() // 3600 * 3600 + 1830
 
     class Clock:
         time = staticmethod(lambda: moment)
 
     monkeypatch.setattr(throttles, "time", Clock)
+
+
+@pytest.fixture(autouse=True)
+def _throttled(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.THROTTLE = True
+    settings.TRUSTED_PROXIES = 1
+    stop_the_clock(monkeypatch)
 
 
 def from_address(address: str, client: Client | None = None) -> Client:

@@ -16,6 +16,7 @@ from pytest_django import Settings
 from recordings import episodes
 from recordings.models import Recording
 from tests.accounts.test_feeds import make, token_of
+from tests.accounts.test_throttles import stop_the_clock
 from tests.client import HOST, Answer, Client
 from tests.state import calls, failing, kept, snapshot
 from web import rss
@@ -326,6 +327,7 @@ def test_too_many_calls_from_one_address(alice: Client, settings: Settings, monk
 
     feed = make(alice)
     settings.THROTTLE = True
+    stop_the_clock(monkeypatch)
     monkeypatch.setitem(throttles.LIMITS, "feed", (2, 60))
     answers = [NOBODY.get(path_of(feed)) for _ in range(3)]
     assert [answer.status for answer in answers] == [200, 200, 429]

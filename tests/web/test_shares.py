@@ -14,6 +14,7 @@ from accounts import throttles
 from accounts.authentication import COOKIE
 from recorder_project.tokens import hashed
 from recordings.models import Ledger, Recording, Share
+from tests.accounts.test_throttles import stop_the_clock
 from tests.client import HOST, Answer, Client, declare, send
 from tests.recordings.test_budget import spent
 from tests.recordings.test_sharing import expire, make, token_of
@@ -345,6 +346,7 @@ def test_a_posted_password_where_there_is_none(listener: Listener, token: str, l
 def limits(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[int, int]]:
     """Lower ones, since each password takes its time."""
     settings.THROTTLE = True
+    stop_the_clock(monkeypatch)
     for scope, most in (("share", 20), ("share_password", 2), ("share_passwords", 4)):
         monkeypatch.setitem(throttles.LIMITS, scope, (most, throttles.LIMITS[scope][1]))
     return throttles.LIMITS
