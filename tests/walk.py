@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 AUDIO = ROOT / "tests" / "audio"
 STARTS_WITHIN = 600  # seconds; the first `make run` of a fresh clone installs everything
 STOPS_WITHIN = 60
+HEARS_WITHIN = 120
 HEARD = {"playable", "duration", "codec", "sample_rate", "channels", "bit_rate", "version", "updated_at"}
 STRANGERS_CALLS: list[tuple[str, str, Any]] = [
     ("GET", "", None),
@@ -266,6 +267,11 @@ def steady(*recordings: dict[str, Any]) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if name not in HEARD} for row in recordings]
 
 
+def heard(recording: dict[str, Any]) -> bool:
+    """Whether all of HEARD is there, which comes by itself a moment after the bytes."""
+    return recording["playable"] is not None
+
+
 def done(what: str) -> None:
     print(f"✓ {what}", flush=True)
 
@@ -495,6 +501,7 @@ def finish_halfway(api: Api, clip: Clip) -> None:
 
 def restart(server: Server, alice: Api, bob: Api) -> None:
     """What was there before Ctrl-C is there after it: keys, accounts, every shelf, every change, every byte."""
+    wait_for(HEARS_WITHIN, "all recordings are listened to", lambda: all(heard(row) for row in alice.shelf()))
     before = everything(alice)
     server.stop()
     done("Ctrl-C: it stopped cleanly and left no process behind")
