@@ -112,7 +112,8 @@ def test_a_hostile_name_is_text_wherever_it_is_shown(server: Server, page: Page,
 
 def test_a_hostile_device_is_text(server: Server, page: Page) -> None:
     (key,) = [cookie["value"] for cookie in page.context.cookies() if cookie["name"] == "recorder"]
-    guest = httpx.post(f"{server.api}accounts/login/", json={"provider": "guest", "device_name": MARKUP}).json()
+    login = {"provider": "guest", "device_name": MARKUP}
+    guest = httpx.post(f"{server.api}accounts/login/", json=login, timeout=20).json()
     assert key != guest["auth_key"]
     page.context.add_cookies([{"name": "recorder", "value": guest["auth_key"], "url": server.url}])
     page.goto("about:blank")  # an open page would see the other account's cookie, and leave by itself

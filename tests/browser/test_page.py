@@ -61,11 +61,25 @@ def page(context: BrowserContext, url: str) -> Iterator[Page]:
     assert complaints == []
 
 
-def record(page: Page, seconds: float) -> None:
+def begin(page: Page) -> None:
+    """Record. The clock of a test starts here: a busy machine takes its time until the microphone is on."""
     page.get_by_role("button", name="Record", exact=True).click()
     expect(page.get_by_role("button", name="Stop and save")).to_be_visible()
+
+
+def record(page: Page, seconds: float) -> float:
+    """Record for so long at least. Returns how long it can have been at most."""
+    began = time.monotonic()
+    begin(page)
     time.sleep(seconds)
     page.get_by_role("button", name="Stop and save").click()
+    return time.monotonic() - began
+
+
+def length(page: Page) -> int:
+    """The whole seconds of the one recording in the list."""
+    minutes, seconds = page.locator(".item .length").inner_text().split(":")
+    return 60 * int(minutes) + int(seconds)
 
 
 def safe(page: Page, count: int = 1) -> None:
@@ -131,14 +145,15 @@ def violations(page: Page) -> list[str]:
 
 
 def test_the_life_of_a_recording(page: Page, visitor: Page) -> None:
-    record(page, 6)
+    lasted = record(page, 6)
     safe(page)
-    expect(page.locator(".item .length")).to_have_text(re.compile("0:0[5-7]"))
+    seconds = length(page)
+    assert 5 <= seconds <= lasted
     page.locator(".item").click()
 
     # The fake microphone beeps twice a second: tall where it beeps, flat between.
     slider = page.get_by_role("slider", name="Position")
-    expect(slider).to_have_attribute("aria-valuemax", re.compile("[5-7]"))
+    expect(slider).to_have_attribute("aria-valuemax", re.compile(f"^({seconds}|{seconds + 1})$"))
     until(page, lambda: any(heights(page)))
     tall = [height > 60 for height in heights(page)]
     beeps = sum(1 for left, right in itertools.pairwise(tall) if right and not left)
@@ -146,6 +161,7 @@ def test_the_life_of_a_recording(page: Page, visitor: Page) -> None:
     assert 0.02 < sum(tall) / len(tall) < 0.3
 
     page.get_by_label("Speed").select_option("2")
+    page.evaluate("document.querySelector('audio').loop = true")  # it plays for as long as it takes to look
     page.get_by_role("button", name="Play").click()
     expect(slider).to_have_attribute("aria-valuenow", re.compile("[1-5]"))
     assert page.evaluate("document.querySelector('audio').playbackRate") == 2
@@ -202,7 +218,7 @@ def test_the_life_of_a_recording(page: Page, visitor: Page) -> None:
 
 
 def test_a_tab_that_dies_loses_two_seconds_at_most(page: Page, context: BrowserContext, url: str) -> None:
-    page.get_by_role("button", name="Record", exact=True).click()
+    begin(page)
     page.wait_for_timeout(7000)
     page.close(run_before_unload=False)
     again = context.new_page()
@@ -210,9 +226,7 @@ def test_a_tab_that_dies_loses_two_seconds_at_most(page: Page, context: BrowserC
     expect(again.get_by_role("heading", name="A recording was interrupted")).to_be_visible()
     again.get_by_role("button", name="Keep it").click()
     safe(again)
-    minutes, seconds = again.locator(".item .length").inner_text().split(":")
-    assert minutes == "0"
-    assert int(seconds) >= 4
+    assert length(again) >= 4
 
 
 def test_what_is_recorded_offline_is_sent_later(page: Page, context: BrowserContext, url: str) -> None:
@@ -233,12 +247,13 @@ def test_two_tabs(page: Page, context: BrowserContext, url: str) -> None:
     """One records, the other knows that this recording lives, and what is sent is sent once."""
     other = context.new_page()
     other.goto(url)
-    page.get_by_role("button", name="Record", exact=True).click()
+    begin(page)
     page.wait_for_timeout(3000)
     other.reload()
     expect(other.get_by_role("button", name="Record", exact=True)).to_be_visible()
     expect(other.get_by_role("heading", name="A recording was interrupted")).to_have_count(0)
     page.get_by_role("button", name="Stop and save").click()
+    expect(page.get_by_role("button", name="Record", exact=True)).to_be_visible()  # or it would ask before it leaves
     page.wait_for_timeout(3000)
     page.reload()
     safe(page)
@@ -414,22 +429,22 @@ def test_a_podcast_feed(page: Page, url: str) -> None:
     page.get_by_role("button", name="Make a feed").click()
     address = page.get_by_label("Address of the feed").input_value()
     assert address.startswith(f"{url}/feed/")
-    feed = feedparser.parse(httpx.get(address).content)
+    feed = feedparser.parse(httpx.get(address, timeout=20).content)
     assert not feed.bozo
     assert feed.feed.title == "On the way"
     found = {entry.title: entry for entry in feed.entries}
     assert set(found) == {"speech.m4a", "speech.ogg"}
     assert found["speech.m4a"].itunes_duration in ("3", "4")
-    bytes = httpx.get(found["speech.m4a"].enclosures[0].href, follow_redirects=True).content
+    bytes = httpx.get(found["speech.m4a"].enclosures[0].href, follow_redirects=True, timeout=20).content
     assert bytes == (AUDIO / "speech.m4a").read_bytes()
-    assert httpx.get(feed.feed.image.href).headers["Content-Type"] == "image/png"
+    assert httpx.get(feed.feed.image.href, timeout=20).headers["Content-Type"] == "image/png"
 
     page.reload()
     expect(page.get_by_label("Address of the feed")).to_have_count(0)  # it is shown once
     page.get_by_role("button", name="Delete the feed").click()
     page.get_by_role("button", name="Delete", exact=True).click()
     expect(page.get_by_role("button", name="Delete the feed")).to_have_count(0)
-    assert httpx.get(address).status_code == 404
+    assert httpx.get(address, timeout=20).status_code == 404
 
 
 def test_what_went_into_the_trash_comes_back(page: Page) -> None:
@@ -543,7 +558,7 @@ REFUSING = """() => {
 def test_a_piece_that_does_not_fit_is_kept_later(page: Page, fault: str) -> None:
     page.evaluate(REFUSING)
     page.evaluate("fault => { window.fault = fault; }", fault)
-    page.get_by_role("button", name="Record", exact=True).click()
+    begin(page)
     page.wait_for_timeout(3000)
     page.evaluate("window.refusing = 2")
     expect(page.get_by_role("alert")).to_contain_text("There is no room for the recording")
@@ -551,8 +566,7 @@ def test_a_piece_that_does_not_fit_is_kept_later(page: Page, fault: str) -> None
     page.wait_for_timeout(2000)
     page.get_by_role("button", name="Stop and save").click()
     safe(page)
-    seconds = int(page.locator(".item .length").inner_text().partition(":")[2])
-    assert seconds >= 8  # nothing is missing in the middle
+    assert length(page) >= 8  # nothing is missing in the middle
     assert stored(page) == []
 
 
@@ -594,14 +608,14 @@ HELD = "navigator.locks.query().then(({ held }) => held.filter(({ name }) => nam
 @pytest.mark.parametrize("event", ["the recorder stops", "only the track ends"])
 def test_the_microphone_goes_away(page: Page, event: str) -> None:
     page.evaluate(HEARD)
-    page.get_by_role("button", name="Record", exact=True).click()
+    begin(page)
     page.wait_for_timeout(3000)
     track = "streams[0].getTracks()[0]"
     page.evaluate(f"{track}.stop()" if "recorder" in event else f"{track}.dispatchEvent(new Event('ended'))")
     expect(page.get_by_role("alert")).to_contain_text("The microphone is gone")
     expect(page.get_by_role("button", name="Record", exact=True)).to_be_visible()
     safe(page)
-    assert int(page.locator(".item .length").inner_text().partition(":")[2]) >= 2
+    assert length(page) >= 2
     assert page.evaluate(LIVE) == 0
     assert page.evaluate(HELD) == 0
 
@@ -609,6 +623,7 @@ def test_the_microphone_goes_away(page: Page, event: str) -> None:
 def test_a_double_click_records_once(page: Page) -> None:
     page.evaluate(HEARD)
     page.get_by_role("button", name="Record", exact=True).dblclick()
+    expect(page.get_by_role("button", name="Stop and save")).to_be_visible()
     page.wait_for_timeout(3000)
     assert page.evaluate("streams.length") == 1
     assert len(stored(page)) == 1
@@ -769,29 +784,34 @@ def test_korean(browser: Browser, url: str) -> None:
 
 
 def test_markers(page: Page) -> None:
-    page.get_by_role("button", name="Record", exact=True).click()
-    until(page, lambda: page.locator(".timer").inner_text() == "0:02")
+    begin(page)
+    timer = page.locator(".timer")
+    until(page, lambda: timer.inner_text() >= "0:02")
     page.get_by_role("button", name="Mark this moment").first.click()
+    latest = timer.inner_text()
     page.wait_for_timeout(2000)
     page.get_by_role("button", name="Stop and save").click()
     safe(page)
     page.locator(".item").click()
-    label = page.get_by_label("Label of the marker at 0:02")
+    label = page.get_by_label("Label of the marker at 0:")
     expect(label).to_have_value("Marker 1")
+    at = (label.get_attribute("aria-label") or "")[-4:]
+    assert "0:02" <= at <= latest  # a busy machine may reach the button a second later
     label.fill("The story begins")
     label.press("Tab")
     with page.expect_response(lambda answer: "Marker 2" in (answer.request.post_data or "")):
         page.get_by_role("slider", name="Position").press("m")
     expect(page.get_by_label("Label of the marker at 0:00")).to_have_value("Marker 2")
-    page.get_by_role("button", name="Go to 0:02").click()
-    assert page.evaluate("document.querySelector('audio').currentTime") > 2
+    page.get_by_role("button", name=f"Go to {at}").click()
+    assert int(at[2:]) < page.evaluate("document.querySelector('audio').currentTime") < int(at[2:]) + 1
     with page.expect_download() as download:
         page.get_by_role("link", name="WebVTT").click()
     text = download.value.path().read_text()
-    assert text.startswith("WEBVTT\n\n00:00:00.000 --> 00:00:02.")
+    assert text.startswith(f"WEBVTT\n\n00:00:00.000 --> 00:00:{at[2:]}.")
     assert "The story begins" in text
-    page.get_by_role("button", name="Remove the marker at 0:00").click()
+    with page.expect_response(lambda answer: answer.request.method == "PATCH"):  # a reload would take it back
+        page.get_by_role("button", name="Remove the marker at 0:00").click()
     page.reload()
     page.locator(".item").click()
     expect(page.locator(".markers li")).to_have_count(1)
-    expect(page.get_by_label("Label of the marker at 0:02")).to_have_value("The story begins")
+    expect(page.get_by_label(f"Label of the marker at {at}")).to_have_value("The story begins")

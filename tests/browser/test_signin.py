@@ -123,7 +123,8 @@ def test_a_guest_is_asked_before_another_account_takes_the_browser(
     back.click()
     expect(body).to_have_attribute("data-account", guest)
 
-    other = httpx.post(f"{server.api}accounts/login/", json={"provider": "guest"}).raise_for_status().json()
+    login = {"provider": "guest"}
+    other = httpx.post(f"{server.api}accounts/login/", json=login, timeout=20).raise_for_status().json()
     page.goto(f"{server.url}/login/")
     page.get_by_label("Key of a signed-in app").fill(other["auth_key"])
     page.get_by_role("button", name="Sign in with the key").click()

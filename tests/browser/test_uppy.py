@@ -65,7 +65,8 @@ def build() -> None:
 @pytest.fixture
 def app(server: Server) -> Iterator[httpx.Client]:
     """An account that is no guest's."""
-    signed_up = httpx.post(f"{server.api}accounts/login/", json={"provider": "guest"}).raise_for_status().json()
+    login = {"provider": "guest"}
+    signed_up = httpx.post(f"{server.api}accounts/login/", json=login, timeout=60).raise_for_status().json()
     endpoint = server.environ["AWS_ENDPOINT_URL_DYNAMODB"]
     boto3.client("dynamodb", endpoint_url=endpoint, region_name="us-east-1").update_item(
         TableName="recorder-changes",
@@ -162,7 +163,7 @@ def check(app: httpx.Client, files: dict[str, Path]) -> None:
         assert listed[name]["status"] == "ready"
         address = app.get(f"recordings/{listed[name]['id']}/download/?redirect=false").json()["url"]
         hashed = hashlib.sha256()
-        with httpx.stream("GET", address) as stored:
+        with httpx.stream("GET", address, timeout=60) as stored:
             for chunk in stored.iter_bytes():
                 hashed.update(chunk)
         assert hashed.hexdigest() == hashlib.sha256(path.read_bytes()).hexdigest() == listed[name]["sha256"]
