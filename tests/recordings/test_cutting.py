@@ -198,7 +198,7 @@ def test_memory_stays_the_same_however_long_it_is(tmp_path: Path) -> None:
     def most(seconds: int) -> int:
         file = io.BytesIO(encode(tone(seconds, 8000), "wav, mu-law"))
         tracemalloc.start()
-        length = cutting.cut(file, tmp_path / "cut.m4a", 0, seconds, seconds=60)
+        length = cutting.cut(file, tmp_path / "cut.m4a", 0, seconds, seconds=600)  # traced, and on a busy machine
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert length == pytest.approx(seconds, abs=0.1)
