@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management import call_command
 
 from recorder_project import deadline
-from recordings import dynamo
+from recordings import dynamo, storage
 from tests.integration.peers import running
 
 HERE = Path(__file__).parent
@@ -31,8 +31,8 @@ def peers() -> Iterator[None]:
     """DynamoDB Local and a strict S3, once for all tests, at the addresses that the settings name."""
     assert settings.DYNAMODB_ENDPOINT_URL
     assert settings.S3_ENDPOINT_URL
-    # Seconds: DynamoDB Local on a busy machine is slower than Amazon's, and no fault.
-    deadline.SECONDS, dynamo.READ_TIMEOUT = 600, 30
+    # Seconds: the peers on a busy machine are slower than Amazon's, and no fault.
+    deadline.SECONDS, dynamo.READ_TIMEOUT, storage.READ_TIMEOUT = 600, 30, 30
     with running(settings.DYNAMODB_ENDPOINT_URL, settings.S3_ENDPOINT_URL):
         yield
 

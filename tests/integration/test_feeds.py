@@ -20,18 +20,18 @@ def test_range_works_through_the_redirect() -> None:
     (enclosure,) = entry.enclosures
     assert (enclosure.length, enclosure.type) == (str(len(CONTENT)), "audio/x-m4a")
     path = enclosure.href.removeprefix(f"https://{HOST}")
-    looked = requests.head(NOBODY.call("HEAD", path).headers["Location"], timeout=10)
+    looked = requests.head(NOBODY.call("HEAD", path).headers["Location"], timeout=60)
     assert (looked.status_code, looked.headers["Content-Length"]) == (200, str(len(CONTENT)))
     redirect = NOBODY.get(path, range="bytes=0-1")
     assert redirect.status == 302
     url = redirect.headers["Location"]
-    whole = requests.get(url, timeout=10)
+    whole = requests.get(url, timeout=60)
     assert (whole.status_code, whole.content, whole.headers["Content-Type"]) == (200, CONTENT, "audio/x-m4a")
-    part = requests.get(url, headers={"Range": "bytes=100-199"}, timeout=10)
+    part = requests.get(url, headers={"Range": "bytes=100-199"}, timeout=60)
     assert (part.status_code, part.content) == (206, CONTENT[100:200])
     assert part.headers["Content-Range"] == f"bytes 100-199/{len(CONTENT)}"
-    rest = requests.get(url, headers={"Range": f"bytes={len(CONTENT) - 5}-"}, timeout=10)
+    rest = requests.get(url, headers={"Range": f"bytes={len(CONTENT) - 5}-"}, timeout=60)
     assert (rest.status_code, rest.content) == (206, CONTENT[-5:])
-    assert requests.put(url, data=b"x", timeout=10).status_code == 403
+    assert requests.put(url, data=b"x", timeout=60).status_code == 403
     alice.delete(f"accounts/feeds/{feed['id']}/")
     assert NOBODY.get(path).status == 404

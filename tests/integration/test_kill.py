@@ -79,7 +79,7 @@ def serving(address: str, log: Path, endpoints: dict[str, str]) -> Iterator[int]
         yield process.pid
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)  # it gives requests 30 seconds to end
 
 
 def answers(address: str) -> bool:

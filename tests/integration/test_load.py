@@ -129,6 +129,7 @@ def test_nothing_is_lost_under_load(
         for device in devices:
             device.join(seconds + 300)
         scale.over.set()
+        scale.join()  # before the worker ends, which it could not weigh any more
         injected = [dict(relay.done) for relay in relays]
     statuses = sum((device.statuses for device in devices), Counter[str]())
     shown = (tmp_path / "api.log").read_text()

@@ -76,7 +76,7 @@ class App:
     def download(self, id: str, **headers: str) -> requests.Response:
         answer = self.call("GET", f"recordings/{id}/download/")
         assert answer.status == 302, answer
-        return requests.get(answer.headers["location"], headers=headers, timeout=10)
+        return requests.get(answer.headers["location"], headers=headers, timeout=60)
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_a_small_upload_is_downloaded_as_it_was_sent(app: App) -> None:
 
 def put(upload: dict[str, Any], content: bytes = CONTENT, method: str = "PUT", **changed: str) -> int:
     headers = upload["headers"] | {name.replace("_", "-"): value for name, value in changed.items()}
-    return requests.request(method, upload["url"], data=content, headers=headers, timeout=10).status_code
+    return requests.request(method, upload["url"], data=content, headers=headers, timeout=60).status_code
 
 
 def elsewhere(upload: dict[str, Any]) -> dict[str, Any]:

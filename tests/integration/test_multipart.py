@@ -206,7 +206,7 @@ def arrives_besides(client: Client) -> None:
 def test_a_small_file_under_a_wrong_hash_is_refused_by_s3(alice: Client) -> None:
     created = alice.post("recordings/", declare(b"small", sha256=sha256(b"other"))).json
     upload = created["upload"]
-    assert requests.put(upload["url"], data=b"small", headers=upload["headers"], timeout=10).status_code == 400
+    assert requests.put(upload["url"], data=b"small", headers=upload["headers"], timeout=60).status_code == 400
     assert alice.post(f"recordings/{created['recording']['id']}/complete/").code == "upload_incomplete"
     assert alice.record(b"small")["verified_at"]
 
