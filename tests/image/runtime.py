@@ -33,6 +33,7 @@ class Lambda:
 
     events: "queue.Queue[tuple[str, bytes]]" = field(default_factory=queue.Queue)
     answers: "queue.Queue[tuple[str, Any]]" = field(default_factory=queue.Queue)
+    begun_at: float = 0.0
     ready_at: float = 0.0
     port: int = 0
 
