@@ -71,6 +71,7 @@ def serving(address: str, log: Path, endpoints: dict[str, str]) -> Iterator[int]
     """gunicorn with one worker. Yields its process id once it answers."""
     environ = os.environ | {"LOCAL": "true", "ALLOWED_HOSTS": "127.0.0.1", "GUEST_QUOTA_BYTES": str(2**30)} | endpoints
     command = [sys.executable, "-m", "gunicorn", "recorder_project.wsgi", "--bind", address, "--threads", "8"]
+    command += ["--keep-alive", "75"]  # seconds: longer than any client rests, who would meet a connection that closes
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=output, stderr=output)
     try:
