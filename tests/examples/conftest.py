@@ -1,5 +1,6 @@
 """The examples' HTTP, led to the app and to moto's S3: no sockets, and every request can be seen and refused."""
 
+import threading
 from collections.abc import Callable
 
 import httpx
@@ -14,16 +15,21 @@ Hook = Callable[[httpx.Request], httpx.Response | None]
 
 
 class Wire(httpx.BaseTransport):
-    """`sent` are the requests; `hook` may answer one, or raise, before it goes any further."""
+    """`sent` are the requests; `hook` may answer one, or raise, before it goes any further. The examples send from
+    several threads, which moto does not bear: a transaction that it refuses takes back what others wrote meanwhile.
+    So one request is over before the next one is seen.
+    """
 
     def __init__(self) -> None:
+        self.turn = threading.Lock()
         self.sent: list[httpx.Request] = []
         self.hook: Hook = lambda request: None
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         request.read()
-        self.sent.append(request)
-        return self.hook(request) or self.deliver(request)
+        with self.turn:
+            self.sent.append(request)
+            return self.hook(request) or self.deliver(request)
 
     def deliver(self, request: httpx.Request) -> httpx.Response:
         if request.url.host != HOST:
