@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from hypothesis import strategies as st
 
+import tests.project.loaded  # noqa: F401 - for what Hypothesis tries
 from accounts.authentication import COOKIE
 from recorder_project.parsers import MAX_JSON_BYTES
 from tests.client import HOST, declare

@@ -11,6 +11,7 @@ from schemathesis import Case, Config, HookContext, SerializationContext
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.openapi.checks import RejectedPositiveData, UseAfterFree
 
+import tests.project.loaded  # noqa: F401 - for what Hypothesis tries
 from accounts.services import authenticate
 from recorder_project.wsgi import application
 from tests.client import HOST, Client, sign_up
