@@ -107,9 +107,11 @@ def heights(page: Page) -> list[int]:
 
 def share(page: Page) -> str:
     """Make a link as the dialog is filled in, and return it."""
-    page.get_by_role("button", name="Make a link").click()
     link = page.get_by_label("Link", exact=True)
+    before = link.input_value() if link.count() else None
+    page.get_by_role("button", name="Make a link").click()
     expect(link).to_have_value(re.compile("/s/"))
+    until(page, lambda: link.input_value() != before)
     return link.input_value()
 
 
