@@ -130,8 +130,13 @@ def end_session(user_id: str, session_id: str) -> None:
     session = Session.find(user_id, session_id) if keys.HASH.fullmatch(session_id) else None
     if session is None:
         raise not_found()
+    end(session)
+
+
+def end(session: Session) -> None:
+    """Sign a device out. A guest's account keeps when it was last seen. Does nothing to a session that is gone."""
     for _ in pauses():
-        account = Account.of(user_id)
+        account = Account.of(session.id)
         if account is None or account.closed_at or not account.is_guest:
             session.delete()
             return

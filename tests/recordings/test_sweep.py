@@ -230,6 +230,16 @@ def test_a_guest_whom_an_operator_signs_out_stays_for_thirty_days(alice: Client)
     assert Account.of(alice.user_id)
 
 
+def test_an_operator_signs_out_beside_somebody_else(alice: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another has ended meanwhile is no fault, and keeps no session in."""
+    gone = Session.new(alice.user_id, "0" * 64, device_name="")
+    sessions = [gone, *Session.all_of(alice.user_id)]
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "all_of", lambda user_id: sessions)
+        call_command("account", alice.user_id, "--sign-out", stdout=StringIO())
+    assert Session.all_of(alice.user_id) == []
+
+
 @pytest.mark.parametrize("days", [29.9, 30.1])
 def test_closes_a_guest_of_whom_only_the_account_is_left(alice: Client, days: float) -> None:
     Session.all_of(alice.user_id)[0].delete()

@@ -29,7 +29,7 @@ class Command(BaseCommand):
             services.set_quota(user_id, quota)
         if options["sign_out"]:
             for session in Session.all_of(user_id):
-                services.end_session(user_id, session.auth_key)  # which keeps when a guest was last seen
+                services.end(session)
         if options["close"]:
             services.close(user_id)
             self.stdout.write(f"{user_id} is closed; what this run could not remove, the sweep will.")
