@@ -14,12 +14,18 @@ ENDS_WITHIN = 15  # seconds
 PORTS = range(20_000, 32_000)
 
 
-def free_port() -> int:
-    """One that a server can soon have. No seed of the tests decides on it: workers have the same one."""
-    while True:
+def free_ports(count: int) -> list[int]:
+    """So many, all different, that servers can soon have. No seed of the tests decides: workers have the same one."""
+    ports: set[int] = set()
+    while len(ports) < count:
         port = secrets.choice(PORTS)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
+            ports.add(port)
+    return [*ports]
+
+
+def free_port() -> int:
+    return free_ports(1)[0]
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from urllib.parse import quote, unquote
 
 import httpx
 
-from tests.processes import free_port
+from tests.processes import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 AUDIO = ROOT / "tests" / "audio"
@@ -132,11 +132,11 @@ class Server:
         shutil.rmtree(self.home)
 
     def start(self) -> str:
-        port = free_port()
+        port, aws = free_ports(2)
         self.base = f"http://127.0.0.1:{port}"
         environ = os.environ | {
             "LOCAL_DIR": str(self.home / "local"),
-            "EMBEDDED_AWS_PORT": str(free_port()),
+            "EMBEDDED_AWS_PORT": str(aws),
             "PYTHONUNBUFFERED": "1",
         }
         with self.log.open("ab") as log:

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 from tests.integration import peers
-from tests.processes import free_port
+from tests.processes import free_ports
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -121,7 +121,8 @@ def create_tables(environ: dict[str, str]) -> None:
 
 
 def free_addresses() -> tuple[str, str]:
-    return f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
+    one, other = free_ports(2)
+    return f"http://127.0.0.1:{one}", f"http://127.0.0.1:{other}"
 
 
 def wait(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:

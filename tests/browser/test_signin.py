@@ -1,6 +1,5 @@
 """Signing in at a certified OpenID provider, in a real browser: the web login from the first click to the last."""
 
-import hashlib
 import re
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import ROOT, Server, free_addresses, wait
 from tests.oidc.peer import CLIENTS, SECRET, Provider, running
-from tests.signer import jwks
+from tests.signer import hashed, jwks
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +159,7 @@ def signed_in_at(server: Server, key: str, moment: str) -> None:
     endpoint = server.environ["AWS_ENDPOINT_URL_DYNAMODB"]
     boto3.client("dynamodb", endpoint_url=endpoint, region_name="us-east-1").update_item(
         TableName="recorder-users",
-        Key={"id": {"S": user_id}, "auth_key": {"S": hashlib.sha256(secret.encode()).hexdigest()}},
+        Key={"id": {"S": user_id}, "auth_key": {"S": hashed(secret)}},
         UpdateExpression="SET authenticated_at = :moment",
         ConditionExpression="attribute_exists(id)",
         ExpressionAttributeValues={":moment": {"S": moment}},

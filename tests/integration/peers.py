@@ -43,9 +43,7 @@ class PeerError(Exception):
 
 def environ() -> dict[str, str]:
     """What points Recorder, and any AWS SDK, at peers on free ports of this machine."""
-    dynamodb = s3 = processes.free_port()
-    while s3 == dynamodb:  # both are free until the first of them starts
-        s3 = processes.free_port()
+    dynamodb, s3 = processes.free_ports(2)
     return {
         "AWS_ENDPOINT_URL_DYNAMODB": f"http://127.0.0.1:{dynamodb}",
         "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{s3}",

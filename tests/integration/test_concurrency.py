@@ -186,8 +186,9 @@ def test_closing_leaves_nothing(alice: Client, charlie: Client, busy: bool) -> N
         jobs += [lambda: device(alice).post(f"recordings/{waiting.json['recording']['id']}/complete/")]
     answers = at_once([partial(insist, job) for job in jobs])
     assert answers[0].status == 202
-    others = [answer for answer in answers[1:] if answer.code != "upload_incomplete"]  # its bytes go before its row
-    assert {answer.status for answer in others} <= {200, 201, 401, 404}, answers
+    if busy and answers[-1].code == "upload_incomplete":  # completed while it was deleted: bytes go before the row
+        answers.pop()
+    assert {answer.status for answer in answers[1:]} <= {200, 201, 401, 404}, answers
 
     assert alice.get("accounts/me/").status == 401
     assert sweep()["failed"] == 0
