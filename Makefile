@@ -11,7 +11,7 @@ READY := .venv/ready
 PAGE := web/static/web/app/main.js
 
 .DEFAULT_GOAL := help
-.PHONY: help run web test lint format types imports audit schema schema-update integration load browser walk soak bench image image-test local-lambda deploy clean
+.PHONY: help run web test check lint format types imports audit schema schema-update integration load browser walk soak bench image image-test local-lambda deploy clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,8 +21,11 @@ run: $(READY) $(PAGE) ## Run Recorder with an embedded AWS; PORT=8001 for anothe
 
 web: $(PAGE) ## Build the recorder page; needs npm
 
-test: $(READY) ## Run the unit tests
-	$(PY) -m pytest -n auto -m "not soak" --ignore=tests/integration --ignore=tests/browser tests
+test: $(READY) ## Run the unit tests, in two minutes
+	$(PY) -m pytest -n auto -m "not soak and not check" --ignore=tests/integration --ignore=tests/browser tests
+
+check: $(READY) ## Run the longer unit tests: every schedule, every crash, long runs
+	$(PY) -m pytest -n auto -m "check and not soak" --ignore=tests/integration --ignore=tests/browser tests
 
 lint: $(READY) ## Check style and formatting
 	$(PY) -m ruff check .

@@ -11,6 +11,7 @@ from tests.recordings.test_crashes import FAULTS, calls_of, died, disturbed, res
 from tests.recordings.worlds import World
 
 __all__ = ["machine"]  # the fixture
+pytestmark = pytest.mark.check
 
 
 def ways(machine: Machine, operation: Operation, world: World) -> list[tuple[str, Outcome | None, World]]:

@@ -19,6 +19,7 @@ from tests.recordings.scenes import Ticket, cut, make_parts_small, put_part
 from tests.recordings.stepping import History, Machine, Operation, Outcome
 from tests.recordings.worlds import World, checksum
 
+pytestmark = pytest.mark.check
 CONTENT, LARGE = b"what was said", b"what was said at length, and is sent in parts"
 EXPIRED = 31  # days after which a guest who was not seen again goes
 MACHINE = Machine()  # its memory serves all tests of a process

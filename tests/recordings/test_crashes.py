@@ -20,6 +20,7 @@ from tests.recordings.states import starts
 from tests.recordings.stepping import Call, History, Machine, Operation, Outcome, Reply
 from tests.recordings.worlds import World
 
+pytestmark = pytest.mark.check
 MACHINE = Machine()  # its memory serves all tests of a process
 URL = {"endpoint_url": "https://aws.test"}
 

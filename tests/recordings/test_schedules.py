@@ -23,6 +23,7 @@ from tests.recordings.states import starts
 from tests.recordings.stepping import Machine, Operation
 from tests.recordings.worlds import World
 
+pytestmark = pytest.mark.check
 MACHINE = Machine()  # its memory serves all tests of a process
 PAIRS = [(scene, *pair) for scene in SCENES for pair in combinations_with_replacement(SCENES[scene].names, 2)]
 # What meets most with parts. The others run in `make soak`.

@@ -25,6 +25,7 @@ from tests.recordings.states import starts
 from tests.recordings.stepping import History, Machine, Operation, Outcome
 from tests.recordings.worlds import World
 
+pytestmark = pytest.mark.check
 MACHINE = Machine()  # its memory serves all tests of a process
 ID = uploads.id_of(USER, sha256(SHORT))
 PART = b"what was cut"

@@ -445,6 +445,7 @@ def run(examples: int, steps: int) -> None:
     assert Devices.finished >= examples
 
 
+@pytest.mark.check
 def test_devices_that_sync_at_any_moment() -> None:
     run(examples=20, steps=30)
 
