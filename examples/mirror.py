@@ -155,11 +155,14 @@ def owner(state: State, name: str) -> str | None:
 
 
 def safe_name(name: str, content_type: str) -> str:
-    """A recording's name as a file name that every file system takes: no path, at most 240 bytes, with a suffix."""
-    name = re.sub(r'[/\\:*?"<>|\x00-\x1f\x7f]', "_", unicodedata.normalize("NFC", name))
+    """A recording's name as a file name that every file system takes: no path, at most 240 bytes, nothing unseen
+    in it, and a suffix of sound.
+    """
+    name = "".join(each for each in unicodedata.normalize("NFC", name) if unicodedata.category(each) != "Cf")
+    name = re.sub(r'[/\\:*?"<>|\x00-\x1f\x7f]', "_", name)
     stem, suffix = os.path.splitext(name)  # noqa: PTH122 - a name, not a path
     if suffix.lower() not in TYPES:
-        stem, suffix = name, SUFFIXES.get(content_type, "")
+        stem, suffix = name, SUFFIXES.get(content_type, ".audio")
     room = 240 - len(suffix.encode())
     stem = stem.encode()[:room].decode(errors="ignore").strip(" .") or "recording"
     return f"_{stem}{suffix}" if RESERVED.match(stem) else f"{stem}{suffix}"

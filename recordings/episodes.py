@@ -5,7 +5,7 @@ from typing import Any
 
 from recorder_project.problems import not_found
 from recordings import presigning
-from recordings.kinds import BY_TYPE, EXTENSIONS
+from recordings.kinds import BY_TYPE, EXTENSIONS, plain_type
 from recordings.models import Recording
 from recordings.services import find
 
@@ -47,7 +47,7 @@ def episode(user_id: str, id: str, tag: str | None) -> Recording:
 
 def media(row: Recording) -> tuple[str, str]:
     """The file name extension of a recording and its type, without parameters, as players know them."""
-    declared = row.content_type.partition(";")[0].strip().lower()
+    declared = plain_type(row.content_type)
     extension = BY_TYPE.get(declared)
     return (extension, EXTENSIONS[extension][0]) if extension else ("bin", declared)
 

@@ -1,6 +1,6 @@
 """Kinds of sound files: their types, the ends of their names, and the name under which a recording is saved."""
 
-import re
+import unicodedata
 
 # extension: (the type by which players know it, other types by which apps declare it)
 EXTENSIONS: dict[str, tuple[str, ...]] = {
@@ -21,20 +21,42 @@ EXTENSIONS: dict[str, tuple[str, ...]] = {
 BY_TYPE = {declared: extension for extension, types in EXTENSIONS.items() for declared in types} | {
     "video/webm": "webm"
 }
-OTHERS = {"3g2", "3gpp", "aif", "m4b", "mka", "mov", "mpga", "oga", "spx", "wave", "weba", "wma"}
-ENDING = re.compile(r"\.([a-z0-9]{1,8})", re.ASCII | re.IGNORECASE)
+# Other ends of names that mean sound, by the extension of the types that they go with.
+OTHERS: dict[str, tuple[str, ...]] = {
+    "m4a": ("m4b", "mp4"),
+    "mp3": ("mpga",),
+    "aac": ("m4a",),
+    "ogg": ("oga", "opus", "spx"),
+    "opus": ("ogg", "oga"),
+    "webm": ("weba", "mka"),
+    "wav": ("wave",),
+    "3gp": ("3gpp", "3g2", "m4a"),
+    "aiff": ("aif",),
+    "mp4": ("m4a", "m4b"),
+}
+INVISIBLE = {"Cf", "Cc", "Zl", "Zp"}  # what is not seen, and ends of lines
+SOUND = frozenset(EXTENSIONS).union(*OTHERS.values(), ["wma"])
+UNKNOWN = "audio"  # the end of a name whose type says nothing: no program opens it
+LONGEST = 240  # bytes of a name, since whatever cuts a longer one at 255 could make another end of it
 
-# What makes a file's name look like another's, `gpj.exe` like `exe.jpg`: controls of direction (Unicode TR 36, 2.10),
-# and ends of lines.
-TURNING = dict.fromkeys([0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)])
+
+def plain_type(content_type: str) -> str:
+    """A content type without its parameters, as it is compared."""
+    return content_type.partition(";")[0].strip().lower()
 
 
 def file_name(name: str, content_type: str) -> str:
-    """The recording's name as that of one file: it leads to no folder, hides in none, reads as what it is, and has no
-    ending by which something else than a player would open it.
+    """The recording's name as that of one file: it leads to no folder, hides in none, reads as what it is, and ends as
+    sound files of its type do, so that nothing else than a player opens it.
+
+    Format characters (Unicode's Cf) go: they are not seen, and turn what is beside them (Unicode TR 36, 2.10).
     """
-    plain = name.translate(TURNING | dict.fromkeys(map(ord, "/\\"), "_")).strip(". ") or "recording"
-    ending = ENDING.fullmatch("." + plain.rpartition(".")[2]) if "." in plain else None
-    if ending is None or ending[1].lower() in EXTENSIONS.keys() | OTHERS:
-        return plain
-    return f"{plain}.{BY_TYPE.get(content_type.partition(';')[0].strip().lower(), 'audio')}"
+    seen = "".join(each for each in name if unicodedata.category(each) not in INVISIBLE)
+    stem = seen.translate(dict.fromkeys(map(ord, "/\\"), "_")).strip(". ")
+    kind = BY_TYPE.get(plain_type(content_type))
+    fitting = {kind, *OTHERS.get(kind, ())} if kind else SOUND
+    before, dot, ending = stem.rpartition(".")
+    if not dot or ending.lower() not in fitting:
+        before, ending = stem, kind or UNKNOWN
+    room = LONGEST - len(f".{ending}")
+    return f"{before.encode()[:room].decode(errors='ignore') or 'recording'}.{ending}"

@@ -72,6 +72,13 @@ def test_names_are_safe(name: str, expected: str) -> None:
     assert safe_name(name, "audio/wav") == expected
 
 
+@pytest.mark.parametrize("name", ["evil.application", "evil.exe\u00ad", "evil.\u200bwav.exe", "evil"])
+def test_names_end_as_sound_does(name: str) -> None:
+    assert safe_name(name, "audio/wav").endswith(".wav")
+    assert safe_name(name, "audio/x-own").endswith(".audio")
+    assert safe_name(name, "audio/x-own").isascii()
+
+
 def test_long_names_are_cut_between_characters() -> None:
     name = safe_name("가" * 255, "audio/wav")
     assert name.endswith("가.wav")

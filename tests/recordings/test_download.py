@@ -1,11 +1,13 @@
 """GET recordings/{id}/download/: a redirect to the bytes, under the recording's name."""
 
+import unicodedata
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
 
 from recordings.dynamo import days_from_now
+from recordings.kinds import file_name
 from tests.client import Client
 from tests.state import kept, snapshot
 
@@ -52,21 +54,23 @@ def test_tells_the_url_to_pages_that_cannot_follow(alice: Client) -> None:
     ("name", "disposition"),
     [
         ("Talk.wav", 'attachment; filename="Talk.wav"'),
-        ("강의.m4a", "attachment; filename*=utf-8''%EA%B0%95%EC%9D%98.m4a"),
-        ('say "hi" there', r'attachment; filename="say \"hi\" there"'),
-        ("a; filename=evil", 'attachment; filename="a; filename=evil"'),
-        ("../../etc/passwd", 'attachment; filename="_.._etc_passwd"'),
+        ("강의.wav", "attachment; filename*=utf-8''%EA%B0%95%EC%9D%98.wav"),
+        ('say "hi" there', r'attachment; filename="say \"hi\" there.wav"'),
+        ("a; filename=evil", 'attachment; filename="a; filename=evil.wav"'),
+        ("../../etc/passwd", 'attachment; filename="_.._etc_passwd.wav"'),
         ("..\\..\\boot.ini", 'attachment; filename="_.._boot.ini.wav"'),
         ("setup.exe", 'attachment; filename="setup.exe.wav"'),
         ("page.HTML. .", 'attachment; filename="page.HTML.wav"'),
         ("24.11", 'attachment; filename="24.11.wav"'),
-        ("Talk.M4A", 'attachment; filename="Talk.M4A"'),
-        ("Dr. Kim: on sound", 'attachment; filename="Dr. Kim: on sound"'),
-        (".bashrc", 'attachment; filename="bashrc"'),
-        ("...", 'attachment; filename="recording"'),
+        ("Talk.WAV", 'attachment; filename="Talk.WAV"'),
+        ("Talk.wave", 'attachment; filename="Talk.wave"'),
+        ("Talk.m4a", 'attachment; filename="Talk.m4a.wav"'),
+        ("Dr. Kim: on sound", 'attachment; filename="Dr. Kim: on sound.wav"'),
+        (".bashrc", 'attachment; filename="bashrc.wav"'),
+        ("...", 'attachment; filename="recording.wav"'),
         ("talk\u202egpj.exe", 'attachment; filename="talkgpj.exe.wav"'),
         ("\u2066a\u2069\u200f\u2028b.wav", 'attachment; filename="ab.wav"'),
-        ("<img src=x onerror=alert(1)>", 'attachment; filename="<img src=x onerror=alert(1)>"'),
+        ("<img src=x onerror=alert(1)>", 'attachment; filename="<img src=x onerror=alert(1)>.wav"'),
     ],
 )
 def test_under_its_name(alice: Client, name: str, disposition: str) -> None:
@@ -75,6 +79,66 @@ def test_under_its_name(alice: Client, name: str, disposition: str) -> None:
     for query, kind in (("", "attachment"), ("?disposition=inline", "inline")):
         got = fetch(alice.get(f"recordings/{id}/download/{query}").headers["Location"])
         assert got.headers["Content-Disposition"] == disposition.replace("attachment", kind)
+
+
+# Endings by which a system does something else than play, and disguises of them. Each came through a list of what is
+# not allowed.
+HOSTILE = [
+    *("application", "appinstaller", "mobileconfig", "msixbundle", "library-ms", "settingcontent-ms", "appref-ms"),
+    *("exe", "EXE", "html", "svg", "lnk", "url", "scr", "m3u8", "pls", "wax", "ram", "mov", "wav.exe", "audio"),
+    *(
+        "exe\u00ad",
+        "exe\u200b",
+        "exe\u2060",
+        "exe\ufeff",
+        "exe\U000e0020",
+        "exe\u180e",
+        "exe\u3000",
+        "e\u00adxe",
+        "exe:",
+    ),
+]
+
+
+@pytest.mark.parametrize("ending", HOSTILE)
+@pytest.mark.parametrize(("kind", "end"), [("audio/wav", ".wav"), ("audio/mp4", ".m4a"), ("audio/x-own", ".audio")])
+def test_always_ends_as_sound_does(ending: str, kind: str, end: str) -> None:
+    name = file_name(f"evil.{ending}", kind)
+    assert name.endswith(end)
+    assert not [each for each in name if unicodedata.category(each) == "Cf"]
+
+
+def test_format_characters_are_dropped(alice: Client) -> None:
+    id = alice.record(AUDIO, name="evil.exe\u00ad")["id"]
+    got = fetch(alice.get(f"recordings/{id}/download/").headers["Location"])
+    assert got.headers["Content-Disposition"] == 'attachment; filename="evil.exe.wav"'
+
+
+@pytest.mark.parametrize("length", range(228, 256))
+def test_no_cut_makes_another_ending(length: int) -> None:
+    """What saves a file cuts its name at 255 bytes; the name is shorter."""
+    name = file_name("가" * 10 + "x" * (length - 14) + ".exe", "audio/wav")
+    assert name.endswith(".wav")
+    assert len(name.encode()) <= 240
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("Talk.m4a", "audio/x-m4a"),
+        ("Talk.M4A", "audio/mp4;codecs=mp4a.40.2"),
+        ("Talk.mp4", "audio/mp4"),
+        ("Talk.opus", "audio/ogg; codecs=opus"),
+        ("Talk.weba", "video/webm"),
+        ("Talk.mp3", "audio/mpeg"),
+        ("Talk.3gp", "audio/3gpp"),
+        ("Talk.mka", "audio/x-matroska"),
+        ("Talk.wma", "audio/x-ms-wma"),
+        ("강의 1. 소리.flac", "audio/flac"),
+    ],
+)
+def test_an_ending_that_fits_stays(name: str, kind: str) -> None:
+    assert file_name(name, kind) == name
 
 
 def test_under_its_new_name(alice: Client) -> None:

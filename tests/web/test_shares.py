@@ -443,9 +443,9 @@ def test_an_excerpt_that_could_not_be_cut(alice: Client, listener: Listener, id:
     assert AUDIO not in listener.get(f"/s/{token}/download").content
 
 
-def test_the_declared_name_is_what_is_saved(alice: Client, listener: Listener) -> None:
+def test_a_name_without_an_ending_is_saved_with_one(alice: Client, listener: Listener) -> None:
     created = alice.post("recordings/", declare(b"other", name="no extension")).json
     assert send(created["upload"], b"other").status_code == 200
     id = alice.post(f"recordings/{created['recording']['id']}/complete/").json["id"]
     saved = listener.hear(token_of(make(alice, id)), "download")
-    assert 'filename="no extension"' in saved.headers["Content-Disposition"]
+    assert 'filename="no extension.wav"' in saved.headers["Content-Disposition"]

@@ -110,7 +110,7 @@ export function detail(recording, act) {
 
   async function download() {
     const { url } = await get(`recordings/${recording.id}/download/?redirect=false`);
-    h("a", { href: url, download: recording.name }).click();
+    h("a", { href: url, download: "" }).click();
   }
 
   const guarded = (work) => () => work().catch((error) => say(error.message, true));
