@@ -52,7 +52,7 @@ PUBLIC_URL = required("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
 CORS_ALLOWED_ORIGINS = [origin.rstrip("/") for origin in envlist("CORS_ORIGINS")]
 TRUSTED_PROXIES = envint("TRUSTED_PROXIES", 0, least=0)
 
-# AWS. Without an endpoint of one's own, LOCAL means the embedded AWS that localaws.py runs.
+# AWS. Without an endpoint of one's own, LOCAL means the embedded AWS that local/aws.py runs.
 EMBEDDED_AWS = f"http://127.0.0.1:{envint('EMBEDDED_AWS_PORT', 4566)}"
 LOCAL_DIR = Path(env("LOCAL_DIR", str(BASE_DIR / ".local")))
 AWS_REGION = env("AWS_REGION", env("AWS_DEFAULT_REGION", "us-east-1" if LOCAL else ""))

@@ -26,6 +26,7 @@ def ignored(path: str) -> bool:
             ".env",
             ".git/config",
             ".local/aws/dynamodb.json",
+            "local/aws.py",
             "tests/conftest.py",
             "AuthKey_ABC.p8",
             "docs/openapi.yaml",

@@ -35,7 +35,7 @@ def read_by_settings() -> set[str]:
 def read_elsewhere() -> set[str]:
     """By the shell script that is the image's entry point, and by `make run`."""
     script = set(re.findall(r"\$\{([A-Z_]+):-", (ROOT / "entrypoint.sh").read_text()))
-    run = set(re.findall(r'environ\.get\("([A-Z_]+)"', (ROOT / "recorder_project/localaws.py").read_text()))
+    run = set(re.findall(r'environ\.get\("([A-Z_]+)"', (ROOT / "local/aws.py").read_text()))
     return script | run - {"PATH"}
 
 
@@ -61,11 +61,11 @@ def test_every_setting_that_is_read_is_documented_and_the_other_way_round() -> N
 def test_nobody_else_reads_the_environment() -> None:
     readers = [
         path.relative_to(ROOT).as_posix()
-        for package in ("recorder_project", "accounts", "recordings", "web")
+        for package in ("local", "recorder_project", "accounts", "recordings", "web")
         for path in (ROOT / package).rglob("*.py")
         if re.search(r"os\.environ(\[|\.get)|getenv", path.read_text())
     ]
-    assert sorted(readers) == ["recorder_project/localaws.py", "recorder_project/settings.py"]
+    assert sorted(readers) == ["local/aws.py", "recorder_project/settings.py"]
 
 
 def test_every_link_in_docs_leads_somewhere() -> None:

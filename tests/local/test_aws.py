@@ -15,7 +15,7 @@ import pytest
 import requests
 from botocore.config import Config
 
-from recorder_project import localaws
+from local import aws as embedded
 from tests.processes import free_port
 
 ROW: dict[str, Any] = {
@@ -46,7 +46,7 @@ class Aws:
 
     def start(self) -> None:
         with (self.directory / "lock").open("w") as lock:
-            self.process = localaws.start(self.bind, self.directory, self.directory / "log", lock)
+            self.process = embedded.start(self.bind, self.directory, self.directory / "log", lock)
         wait_for(self.answers)
 
     def answers(self) -> bool:
@@ -149,5 +149,5 @@ def test_answers_pages_of_this_machine_only(aws: Aws, header: str, value: str, s
 
 def test_ends_with_the_process_that_started_it(aws: Aws) -> None:
     bind = f"127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "recorder_project.localaws", bind, "999999999"]  # no such parent
+    command = [sys.executable, "-m", "local.aws", bind, "999999999"]  # no such parent
     subprocess.run(command, check=True, timeout=BUSY, capture_output=True)

@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from recorder_project import localevents
-from tests.test_localaws import BODY, Aws, aws  # noqa: F401 - the fixture
+from local import events
+from tests.local.test_aws import BODY, Aws, aws  # noqa: F401 - the fixture
 
 
 @pytest.fixture
 def wired(aws: Aws, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Aws:  # noqa: F811
     settings.EMBEDDED_AWS, settings.RECORDINGS_BUCKET = f"http://{aws.bind}", "files"
     settings.AWS_REGION = "us-east-1"
-    monkeypatch.setattr(localevents, "BUSY", 1)
-    localevents.wire()
+    monkeypatch.setattr(events, "BUSY", 1)
+    events.wire()
     return aws
 
 
@@ -27,12 +27,12 @@ def taken() -> list[str]:
         keys.extend(record["s3"]["object"]["key"] for record in event.get("Records", []))
 
     for _ in range(3):
-        localevents.take(note)
+        events.take(note)
     return keys
 
 
 def test_what_arrives_is_told(wired: Aws) -> None:
-    localevents.wire()  # as every start does
+    events.wire()  # as every start does
     assert wired.put(BODY, "recordings/a/b/c") == 200
     begun = wired.s3.create_multipart_upload(Bucket="files", Key="recordings/d/e/f")
     where: Any = {"Bucket": "files", "Key": "recordings/d/e/f", "UploadId": begun["UploadId"]}
@@ -53,5 +53,5 @@ def test_what_fails_comes_again(wired: Aws) -> None:
 
     with contextlib.suppress(RuntimeError):
         for _ in range(3):
-            localevents.take(fail)
+            events.take(fail)
     assert taken() == ["recordings/a/b/c"]

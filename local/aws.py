@@ -29,7 +29,7 @@ from django.core.management.commands.runserver import Command as RunServer
 from django.core.management.commands.runserver import naiveip_re
 from django.utils.autoreload import DJANGO_AUTORELOAD_ENV
 
-from recorder_project import localevents
+from local import events
 
 App = Callable[[Any, Any, Any], Awaitable[None]]  # ASGI
 
@@ -44,7 +44,7 @@ def runserver(argv: list[str]) -> None:
     if os.environ.get(DJANGO_AUTORELOAD_ENV):  # the server itself, (re)started by the process that holds the AWS
         threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
         if settings.AWS_ENDPOINT_URL == settings.EMBEDDED_AWS:
-            threading.Thread(target=localevents.listen, daemon=True).start()
+            threading.Thread(target=events.listen, daemon=True).start()
         execute_from_command_line(argv)
         return
     host, port = _address(argv)
@@ -69,7 +69,7 @@ def runserver(argv: list[str]) -> None:
                     flush=True,
                 )
                 if "--noreload" in argv:  # this process is the server
-                    threading.Thread(target=localevents.listen, daemon=True).start()
+                    threading.Thread(target=events.listen, daemon=True).start()
                 execute_from_command_line(argv)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -124,7 +124,7 @@ def _embedded(directory: Path, lock: IO[str]) -> Iterator[None]:
         _wait(lambda: _answers(aws, bind.netloc), STARTS_WITHIN, f"The embedded AWS does not answer: see {log}.")
         django.setup()
         call_command("create_tables")
-        localevents.wire()
+        events.wire()
         if any(line in log.read_text() for line in LOST):
             aws.kill()  # SIGTERM would write the empty tables it began with over the old ones
             aws.wait()
