@@ -23,7 +23,8 @@ T = TypeVar("T")
 
 CHUNK = 1024 * 1024
 FILES_AT_ONCE, PARTS_AT_ONCE = 3, 4
-AGAIN = {"upload_incomplete", "not_multipart", "checksum_mismatch", "part_mismatch"}  # create, and send what it says
+# Create, and send what it says.
+AGAIN = {"upload_incomplete", "not_multipart", "checksum_mismatch", "part_mismatch", "ExpiredToken"}
 PARTS_A_CALL = 16  # URLs asked for at a time; the API's most is 100
 TYPES = {
     ".aac": "audio/aac",

@@ -1,10 +1,12 @@
 """The calls that a backup and a mirror need, with retries. Every one of them is safe to repeat.
 
-Retried, with growing pauses or for as long as `Retry-After` says: no connection, a lost one, 429, 5xx. Anything else
-that is no success becomes an `ApiError` with the problem's stable `code`.
+Retried, with growing pauses or for as long as `Retry-After` says: no connection, a lost one, 429, 5xx, and what S3
+says of bytes that came too slowly or beside others. Anything else that is no success becomes an `ApiError` with the
+problem's stable `code`.
 """
 
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from typing import Any
 import httpx
 
 PASSING = {429, 500, 502, 503, 504}
+PASSING_AT_S3 = {"ConditionalRequestConflict", "OperationAborted", "RequestTimeout"}  # with 409, 409 and 400
 CHECKED_AT_ONCE = 500
 
 
@@ -54,7 +57,7 @@ class Recorder:
                     raise
                 wait = 0.0
             else:
-                if answer.status_code not in PASSING or number == self.tries:
+                if not passes(answer) or number == self.tries:
                     return answer
                 wait = retry_after(answer)
             time.sleep(max(wait, random.uniform(0, min(30, 2**number / 4))))  # noqa: S311 - jitter
@@ -99,12 +102,12 @@ class Recorder:
     def put(self, url: str, headers: dict[str, str], body: Callable[[], Any], size: int) -> None:
         """Put bytes straight into S3. `body()` begins anew for each try.
 
-        412 is success: the bytes are there already. 403 means that the URL has run out: create again.
+        412 is success: the bytes are there already. 403 and ExpiredToken mean that the URL has run out: create again.
         """
         sized = headers | {"Content-Length": str(size)}
         answer = self.send(lambda: self.http.put(url, headers=sized, content=body()))
         if not answer.is_success and answer.status_code != 412:
-            raise ApiError(answer.status_code, "refused", f"S3 refused the bytes: {answer.text[:300]}")
+            raise ApiError(answer.status_code, code_of(answer), f"S3 refused the bytes: {answer.text[:300]}")
 
     @contextmanager
     def download(self, id: str, start: int) -> Iterator[tuple[bool, Iterator[bytes]]]:
@@ -124,6 +127,17 @@ def problem(answer: httpx.Response) -> ApiError:
         said = answer.json()
         return ApiError(answer.status_code, said.get("code", ""), said.get("detail", ""))
     return ApiError(answer.status_code, "", f"HTTP {answer.status_code}: {answer.text[:200]}")
+
+
+def passes(answer: httpx.Response) -> bool:
+    """Whether the same request may be answered otherwise later."""
+    return answer.status_code in PASSING or (answer.status_code in (400, 409) and code_of(answer) in PASSING_AT_S3)
+
+
+def code_of(answer: httpx.Response) -> str:
+    """What S3 calls an error. https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
+    match = re.search(r"<Code>(\w+)</Code>", answer.text)
+    return match[1] if match else "refused"
 
 
 def retry_after(answer: httpx.Response) -> float:

@@ -23,7 +23,9 @@ from examples.backup import TYPES
 from examples.client import PASSING, ApiError, Recorder
 
 STATE = ".recorder-mirror.json"
+ASIDE = "not in the account"  # a folder in the folder
 AT_ONCE = 4
+BEGIN_AGAIN = (400, 410)  # a cursor of other keys or tables than the server has now, or one that is too old
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # on Windows
 SUFFIXES = {content_type: suffix for suffix, content_type in reversed(TYPES.items())}
 
@@ -36,7 +38,7 @@ class MirrorError(Exception):
 class State:
     """`files`: by recording id, the name in the folder, the name it was made from, and the SHA-256.
 
-    `unseen` (while a sync that began anew is under way): ids that may have been purged in the meantime.
+    `unseen` (while a sync that began anew is under way): ids that the account may not have any more.
     """
 
     account: str
@@ -59,10 +61,10 @@ class State:
 
 
 def mirror(recorder: Recorder, folder: Path) -> dict[str, int]:
-    """Follow the changes to their end. Returns how many files were downloaded, renamed and deleted."""
+    """Follow the changes to their end. Returns how many files were downloaded, renamed, deleted and set aside."""
     folder.mkdir(parents=True, exist_ok=True)
     state = State.load(folder, recorder.user_id)
-    counts = {"downloaded": 0, "renamed": 0, "deleted": 0}
+    counts = {"downloaded": 0, "renamed": 0, "deleted": 0, "set aside": 0}
     if any(not (folder / file["name"]).exists() for file in state.files.values()):
         begin_again(state)  # somebody took a file away: go through everything, keep what is there
     more = True
@@ -70,7 +72,7 @@ def mirror(recorder: Recorder, folder: Path) -> dict[str, int]:
         try:
             entries, cursor, more = recorder.changes(state.cursor)
         except ApiError as error:
-            if error.code != "cursor_expired" or not state.cursor:
+            if error.status not in BEGIN_AGAIN or not state.cursor:
                 raise
             begin_again(state)
             continue
@@ -78,14 +80,16 @@ def mirror(recorder: Recorder, folder: Path) -> dict[str, int]:
         state.cursor = cursor
         if not more and state.unseen is not None:
             for id in state.unseen:
-                delete(folder, state, id, counts)
+                set_aside(folder, state, id, counts)
             state.unseen = None
         state.save(folder)
     return counts
 
 
 def begin_again(state: State) -> None:
-    """Purged recordings are told only for so long: what a sync from the beginning does not name is gone."""
+    """Purged recordings are told only for so long: what a sync from the beginning does not name is not there. Whether
+    anybody wanted that is another question: a server that was brought back from a backup knows nothing newer.
+    """
     state.cursor, state.unseen = "", list(state.files)
 
 
@@ -116,6 +120,17 @@ def delete(folder: Path, state: State, id: str, counts: dict[str, int]) -> None:
     if file := state.files.pop(id, None):
         (folder / file["name"]).unlink(missing_ok=True)
         counts["deleted"] += 1
+
+
+def set_aside(folder: Path, state: State, id: str, counts: dict[str, int]) -> None:
+    """Move a file that the account does not name out of the mirror: it may be the last copy. `backup` sends it."""
+    (folder / f".{id}.part").unlink(missing_ok=True)
+    if (file := state.files.pop(id, None)) and (folder / file["name"]).exists():
+        (folder / ASIDE).mkdir(exist_ok=True)
+        stem, suffix = os.path.splitext(file["name"])  # noqa: PTH122 - a name, not a path
+        names = (f"{stem} ({number}){suffix}" if number > 1 else file["name"] for number in itertools.count(1))
+        (folder / file["name"]).replace(next(path for name in names if not (path := folder / ASIDE / name).exists()))
+        counts["set aside"] += 1
 
 
 def place(folder: Path, state: State, entry: dict[str, Any], counts: dict[str, int]) -> bool:

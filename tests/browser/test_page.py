@@ -718,6 +718,39 @@ def test_what_arrived_as_something_else_is_sent_again_once(page: Page, url: str)
     assert stored(page) == []
 
 
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(409, "ConditionalRequestConflict"), (400, "RequestTimeout"), (400, "ExpiredToken"), (403, "AccessDenied")],
+)
+def test_what_s3_takes_a_moment_later_is_sent_again(page: Page, status: int, code: str) -> None:
+    bodies = [f"<Error><Code>{code}</Code></Error>"]
+
+    def refuse_once(route: Route) -> None:
+        if route.request.method != "PUT" or not bodies:
+            return route.fallback()
+        headers = {"Access-Control-Allow-Origin": "*"}
+        return route.fulfill(status=status, body=bodies.pop(), content_type="application/xml", headers=headers)
+
+    page.route("**/recordings/*/*/*", refuse_once)
+    page.locator("input[type=file]").set_input_files(AUDIO / "speech.m4a")
+    safe(page)
+    assert bodies == []
+    until(page, lambda: stored(page) == [])
+
+
+def test_what_s3_never_takes_is_told(page: Page) -> None:
+    def refuse(route: Route) -> None:
+        if route.request.method != "PUT":
+            return route.fallback()
+        body, headers = "<Error><Code>BadDigest</Code></Error>", {"Access-Control-Allow-Origin": "*"}
+        return route.fulfill(status=400, body=body, content_type="application/xml", headers=headers)
+
+    page.route("**/recordings/*/*/*", refuse)
+    page.locator("input[type=file]").set_input_files(AUDIO / "speech.m4a")
+    expect(page.locator(".pending li")).to_contain_text("Not sent: S3: 400")
+    assert [take["state"] for take in stored(page)] == ["waiting"]
+
+
 def test_what_was_deleted_before_its_proof_is_asked_about(page: Page, url: str) -> None:
     page.route(COMPLETE, unproven)
     page.route(ONE, unproven)

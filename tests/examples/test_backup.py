@@ -129,6 +129,39 @@ def test_a_url_that_ran_out_is_asked_for_again(recorder: Recorder, wire: Wire, t
     assert states(recorder, tmp_path) == {"a.wav": SAFE}
 
 
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(409, "ConditionalRequestConflict"), (409, "OperationAborted"), (400, "RequestTimeout"), (400, "ExpiredToken")],
+)
+def test_what_s3_takes_a_moment_later_is_sent_again(
+    recorder: Recorder, wire: Wire, tmp_path: Path, status: int, code: str
+) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
+    (tmp_path / "a.wav").write_bytes(b"a")
+    (tmp_path / "long.wav").write_bytes(LARGE)
+    seen: set[str] = set()
+
+    def refuse(request: httpx.Request) -> httpx.Response | None:
+        what = str(request.url).partition("X-Amz")[0]
+        if request.method != "PUT" or what in seen:
+            return None
+        seen.add(what)
+        return response(status, {}, f"<Error><Code>{code}</Code></Error>".encode())
+
+    wire.hook = refuse
+    assert states(recorder, tmp_path) == {"a.wav": SAFE, "long.wav": UNPROVEN}
+    assert sorted(objects().values()) == [LARGE, b"a"]
+    assert len(seen) == 4
+
+
+def test_what_s3_never_takes_is_sent_once(recorder: Recorder, wire: Wire, tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"a")
+    refused = response(400, {}, b"<Error><Code>BadDigest</Code></Error>")
+    wire.hook = lambda request: refused if request.method == "PUT" else None
+    assert "BadDigest" in states(recorder, tmp_path)["a.wav"]
+    assert len(wire.puts()) == 1
+
+
 def test_one_file_that_does_not_fit_holds_up_no_other(
     alice: Client, recorder: Recorder, tmp_path: Path, settings: object
 ) -> None:

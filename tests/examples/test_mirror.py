@@ -5,9 +5,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pytest_django import Settings
 
-from examples.client import Recorder
-from examples.mirror import STATE, MirrorError, mirror, safe_name
+from examples.backup import backup
+from examples.client import ApiError, Recorder
+from examples.mirror import ASIDE, STATE, MirrorError, mirror, safe_name
 from recordings import sync
 from recordings.models import Change, Recording
 from tests.client import Client
@@ -16,19 +18,19 @@ from tests.state import kept
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != STATE}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != STATE}
 
 
 def test_follows_the_account(alice: Client, recorder: Recorder, wire: Wire, tmp_path: Path) -> None:
     one, two = alice.record(b"one", name="One.wav"), alice.record(b"two", name="Two.wav")
     alice.create(b"under way")
-    assert mirror(recorder, tmp_path) == {"downloaded": 2, "renamed": 0, "deleted": 0}
+    assert mirror(recorder, tmp_path) == {"downloaded": 2, "renamed": 0, "deleted": 0, "set aside": 0}
     assert content(tmp_path) == {"One.wav": b"one", "Two.wav": b"two"}
-    assert mirror(recorder, tmp_path) == {"downloaded": 0, "renamed": 0, "deleted": 0}
+    assert mirror(recorder, tmp_path) == {"downloaded": 0, "renamed": 0, "deleted": 0, "set aside": 0}
     alice.patch(f"recordings/{one['id']}/", {"name": "Uno.wav"})
     alice.delete(f"recordings/{two['id']}/")
     alice.record(b"three", name="강의 3.wav")
-    assert mirror(recorder, tmp_path) == {"downloaded": 1, "renamed": 1, "deleted": 1}
+    assert mirror(recorder, tmp_path) == {"downloaded": 1, "renamed": 1, "deleted": 1, "set aside": 0}
     assert content(tmp_path) == {"Uno.wav": b"one", "강의 3.wav": b"three"}
     alice.post(f"recordings/{two['id']}/restore/")
     alice.delete(f"recordings/{one['id']}/?permanent=true")
@@ -156,7 +158,66 @@ def test_a_cursor_that_is_too_old_is_a_new_start(
     wire.hook = recover
     mirror(recorder, tmp_path)
     assert content(tmp_path) == {"Two.wav": b"two", "Three.wav": b"three"}
+    assert content(tmp_path / ASIDE) == {"One.wav": b"one"}
     assert wire.calls("/download/") == 3
+
+
+def test_a_cursor_of_other_keys_is_a_new_start(
+    alice: Client, recorder: Recorder, wire: Wire, tmp_path: Path, settings: Settings
+) -> None:
+    alice.record(b"one", name="One.wav")
+    mirror(recorder, tmp_path)
+    alice.record(b"two", name="Two.wav")
+    settings.SECRET_KEY = "another-key-" + "1" * 32
+    wire.sent.clear()
+    assert mirror(recorder, tmp_path) == {"downloaded": 1, "renamed": 0, "deleted": 0, "set aside": 0}
+    assert content(tmp_path) == {"One.wav": b"one", "Two.wav": b"two"}
+    assert wire.calls("/download/") == 1
+
+
+@pytest.mark.parametrize("refusal", [(400, "invalid"), (410, "cursor_expired")])
+def test_what_a_restored_server_does_not_know_is_not_lost(
+    alice: Client, recorder: Recorder, wire: Wire, tmp_path: Path, refusal: tuple[int, str]
+) -> None:
+    """Its tables are those of yesterday, so recordings of today are in the mirror alone."""
+    old, new = alice.record(b"old", name="Old.wav"), alice.record(b"new", name="New.wav")
+    mirror(recorder, tmp_path)
+    kept(alice.user_id, new["id"]).delete()
+    for change in Change.all_of(alice.user_id, new["id"]):
+        change.delete()
+    (tmp_path / ASIDE).mkdir()
+    (tmp_path / ASIDE / "New.wav").write_bytes(b"of an earlier time")
+
+    def refuse(request: httpx.Request) -> httpx.Response | None:
+        if request.url.path.endswith("/changes/") and request.url.params.get("cursor"):
+            said = json.dumps({"code": refusal[1], "detail": "No."}).encode()
+            return response(refusal[0], {"Content-Type": "application/problem+json"}, said)
+        return None
+
+    wire.hook = refuse
+    assert mirror(recorder, tmp_path) == {"downloaded": 0, "renamed": 0, "deleted": 0, "set aside": 1}
+    assert content(tmp_path) == {"Old.wav": b"old"}
+    assert content(tmp_path / ASIDE) == {"New.wav": b"of an earlier time", "New (2).wav": b"new"}
+    wire.hook = lambda request: None
+    found = {file.name: file.recording.get("id") for file in backup(recorder, tmp_path)}
+    assert found["Old.wav"] == old["id"]
+    assert found[f"{ASIDE}/New (2).wav"] == new["id"]
+    assert alice.get(f"recordings/{new['id']}/").json["status"] == "ready"
+
+
+@pytest.mark.parametrize("refusal", [(400, "invalid"), (410, "cursor_expired")])
+def test_a_server_that_refuses_the_beginning_is_not_asked_forever(
+    alice: Client, recorder: Recorder, wire: Wire, tmp_path: Path, refusal: tuple[int, str]
+) -> None:
+    alice.record(b"one", name="One.wav")
+    mirror(recorder, tmp_path)
+    said = json.dumps({"code": refusal[1], "detail": "No."}).encode()
+    wire.hook = lambda request: response(refusal[0], {"Content-Type": "application/problem+json"}, said)
+    wire.sent.clear()
+    with pytest.raises(ApiError):
+        mirror(recorder, tmp_path)
+    assert len(wire.sent) == 2
+    assert content(tmp_path) == {"One.wav": b"one"}
 
 
 def test_a_file_that_was_taken_away_comes_back(alice: Client, recorder: Recorder, wire: Wire, tmp_path: Path) -> None:
@@ -164,7 +225,7 @@ def test_a_file_that_was_taken_away_comes_back(alice: Client, recorder: Recorder
     alice.record(b"two", name="Two.wav")
     mirror(recorder, tmp_path)
     (tmp_path / "One.wav").unlink()
-    assert mirror(recorder, tmp_path) == {"downloaded": 1, "renamed": 0, "deleted": 0}
+    assert mirror(recorder, tmp_path) == {"downloaded": 1, "renamed": 0, "deleted": 0, "set aside": 0}
     assert content(tmp_path) == {"One.wav": b"one", "Two.wav": b"two"}
 
 
@@ -199,5 +260,5 @@ def test_a_good_copy_outlives_a_mismatch_on_the_server(alice: Client, recorder: 
     row.update([Recording.status.set("mismatch")])
     alice.patch(f"recordings/{row.id}/", {"name": "Uno.wav"})
     assert alice.get(f"recordings/{row.id}/").json["status"] == "mismatch"
-    assert mirror(recorder, tmp_path) == {"downloaded": 0, "renamed": 0, "deleted": 0}
+    assert mirror(recorder, tmp_path) == {"downloaded": 0, "renamed": 0, "deleted": 0, "set aside": 0}
     assert content(tmp_path) == {"One.wav": b"one"}

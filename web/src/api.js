@@ -49,6 +49,15 @@ export const post = (path, body) => call("POST", path, body);
 export const patch = (path, body) => call("PATCH", path, body);
 export const remove = (path) => call("DELETE", path);
 
+/**
+ * Whether S3 may take the same bytes later. 403: the URL has run out, as has one whose credentials have (ExpiredToken);
+ * 409: somebody else sends them just now; RequestTimeout: they came too slowly.
+ * https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+ */
+function fleeting({ status, responseText }) {
+  return status === 403 || status === 409 || (status === 400 && /<Code>(ExpiredToken|RequestTimeout)</.test(responseText));
+}
+
 /** PUT bytes to a presigned URL. XMLHttpRequest, for fetch tells no progress. */
 export function put(url, headers, blob, progress) {
   return new Promise((resolve, reject) => {
@@ -59,7 +68,7 @@ export function put(url, headers, blob, progress) {
     request.onload = () => {
       // 412: these bytes are there already
       if (request.status < 300 || request.status === 412) resolve();
-      else reject(new Problem(request.status === 403 ? 503 : request.status, { detail: `S3: ${request.status}` }));
+      else reject(new Problem(fleeting(request) ? 503 : request.status, { detail: `S3: ${request.status}` }));
     };
     request.onerror = () => reject(new TypeError("The network is away."));
     request.send(blob);
