@@ -77,6 +77,10 @@ GUEST_QUOTA_BYTES = envint("GUEST_QUOTA_BYTES", 200 * 2**20)
 MAX_RECORDING_BYTES = envint("MAX_RECORDING_BYTES", 5 * 2**30)
 TRASH_DAYS = envint("TRASH_DAYS", 30)
 UPLOAD_DAYS = envint("UPLOAD_DAYS", 7)
+# Of a role whose credentials stand in the environment with no word of when they end, as on Lambda. AWS promises none
+# (https://repost.aws/knowledge-center/presigned-url-s3-bucket-expiration); an hour is what a role's session has unless
+# somebody asks for another length.
+CREDENTIALS_SECONDS = envint("CREDENTIALS_SECONDS", 3600)
 METRICS_NAMESPACE = env("METRICS_NAMESPACE")  # where CloudWatch puts what log lines say in numbers
 
 for origin in CORS_ALLOWED_ORIGINS:

@@ -1,19 +1,23 @@
 """Presigned URLs: what lets a client read or write one object without Recorder in between. No calls to AWS."""
 
 import base64
+import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 from django.conf import settings
 from django.utils.http import content_disposition_header
 
+from recordings.dynamo import stamp
 from recordings.kinds import file_name
-from recordings.storage import client, config
+from recordings.storage import client, config, edge, session
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 UPLOAD_SECONDS = DOWNLOAD_SECONDS = 6 * 3600
+CLOCKS = 60  # seconds by which ours may be behind, and what signing may take
 SHARED_SECONDS = 15 * 60  # for whoever has the address of a share or a feed, which can be asked again
 
 
@@ -22,13 +26,36 @@ def _signer() -> "S3Client":
     """A client for presigned URLs, which name the endpoint that the app can reach."""
     if settings.S3_PUBLIC_ENDPOINT_URL == settings.S3_ENDPOINT_URL:
         return client()
-    import boto3
-
     endpoint = settings.S3_PUBLIC_ENDPOINT_URL
-    signer: S3Client = boto3.session.Session().client(
-        "s3", region_name=settings.AWS_REGION, endpoint_url=endpoint, config=config(endpoint)
-    )
-    return signer
+    return session().client("s3", region_name=settings.AWS_REGION, endpoint_url=endpoint, config=config(endpoint))
+
+
+def lasting(seconds: int) -> int:
+    """At most so many `seconds`: a URL ends with the credentials that signed it, whatever it says.
+
+    A role's credentials end. Where botocore fetches them it knows when, and fetches others if that is soon; a Lambda
+    function's environment says nothing of it, so the settings do. A user's keys have no end.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html
+    """
+    with edge():
+        credentials = session().get_credentials()
+        token = credentials.get_frozen_credentials().token if credentials else None
+    end: datetime.datetime | None = getattr(credentials, "_expiry_time", None)  # botocore has no other name for it
+    if end:
+        left = (end - datetime.datetime.now(datetime.UTC)).total_seconds()
+        return min(seconds, max(1, int(left) - CLOCKS))
+    return min(seconds, settings.CREDENTIALS_SECONDS) if token else seconds
+
+
+def seconds_of(url: str) -> int:
+    """How long a URL lives from its signing on."""
+    return int(parse_qs(urlsplit(url).query)["X-Amz-Expires"][0])
+
+
+def end_of(url: str) -> str:
+    """When S3 refuses a URL, as it says itself."""
+    signed_at = datetime.datetime.strptime(parse_qs(urlsplit(url).query)["X-Amz-Date"][0], "%Y%m%dT%H%M%S%z")
+    return stamp(signed_at + datetime.timedelta(seconds=seconds_of(url)))
 
 
 def _checksum(sha256: str) -> str:
@@ -54,7 +81,7 @@ def presign_put(key: str, *, size: int, sha256: str, content_type: str) -> tuple
             "ChecksumSHA256": checksum,
             "IfNoneMatch": "*",
         },
-        ExpiresIn=UPLOAD_SECONDS,
+        ExpiresIn=lasting(UPLOAD_SECONDS),
     )
     return url, {"Content-Type": content_type, "x-amz-checksum-sha256": checksum, "If-None-Match": "*"}
 
@@ -72,7 +99,7 @@ def presign_part(key: str, upload_id: str, number: int, *, size: int, sha256: st
             "ContentLength": size,
             "ChecksumSHA256": checksum,
         },
-        ExpiresIn=UPLOAD_SECONDS,
+        ExpiresIn=lasting(UPLOAD_SECONDS),
     )
     return url, {"x-amz-checksum-sha256": checksum}
 
@@ -80,11 +107,12 @@ def presign_part(key: str, upload_id: str, number: int, *, size: int, sha256: st
 def presign_any_part(key: str, upload_id: str, number: int) -> str:
     """A URL for one PUT of whatever bytes, for a client that can say neither their length nor their hash before."""
     part: Any = {"Bucket": settings.RECORDINGS_BUCKET, "Key": key, "UploadId": upload_id, "PartNumber": number}
-    return _signer().generate_presigned_url("upload_part", Params=part, ExpiresIn=UPLOAD_SECONDS)
+    return _signer().generate_presigned_url("upload_part", Params=part, ExpiresIn=lasting(UPLOAD_SECONDS))
 
 
 def presign_post(key: str, *, size: int, sha256: str, content_type: str) -> dict[str, Any]:
-    """A POST policy (`url`, `fields`) for one form with exactly these bytes, under exactly this key. No call to AWS.
+    """A POST policy for one form with exactly these bytes, under exactly this key: `url`, `fields`, and `expires`, the
+    seconds that it lives. No call to AWS.
 
     S3 refuses another length, type or key, other bytes, and any field that the policy does not name.
     https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTConstructPolicy.html
@@ -97,9 +125,11 @@ def presign_post(key: str, *, size: int, sha256: str, content_type: str) -> dict
         "success_action_status": "201",
     }
     conditions: list[Any] = [["content-length-range", size, size], *({name: value} for name, value in fields.items())]
-    return _signer().generate_presigned_post(
-        settings.RECORDINGS_BUCKET, key, Fields=fields, Conditions=conditions, ExpiresIn=UPLOAD_SECONDS
+    seconds = lasting(UPLOAD_SECONDS)
+    policy = _signer().generate_presigned_post(
+        settings.RECORDINGS_BUCKET, key, Fields=fields, Conditions=conditions, ExpiresIn=seconds
     )
+    return {**policy, "expires": seconds}
 
 
 def presign_get(
@@ -118,7 +148,7 @@ def presign_get(
             "ResponseContentType": content_type,
             "ResponseContentDisposition": _disposition(file_name(name, content_type), inline=inline),
         },
-        ExpiresIn=seconds,
+        ExpiresIn=lasting(seconds),
     )
 
 

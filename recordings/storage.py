@@ -28,6 +28,7 @@ from recorder_project.logs import called
 from recorder_project.problems import Problem, unavailable
 
 if TYPE_CHECKING:
+    from boto3.session import Session
     from types_boto3_s3 import S3Client
 
 CONNECT_TIMEOUT, READ_TIMEOUT, TRIES = 1, 5, 3  # seconds, of each try; see deadline.py
@@ -84,14 +85,18 @@ def config(endpoint: str | None) -> Config:
 
 
 @cache
-def _s3() -> Any:
-    """boto3's resource for the endpoint that the server itself uses."""
+def session() -> "Session":
+    """What all clients of S3 have their credentials from."""
     import boto3
 
+    return boto3.session.Session()
+
+
+@cache
+def _s3() -> Any:
+    """boto3's resource for the endpoint that the server itself uses."""
     endpoint = settings.S3_ENDPOINT_URL
-    s3 = boto3.session.Session().resource(
-        "s3", region_name=settings.AWS_REGION, endpoint_url=endpoint, config=config(endpoint)
-    )
+    s3 = session().resource("s3", region_name=settings.AWS_REGION, endpoint_url=endpoint, config=config(endpoint))
     s3.meta.client.meta.events.register("before-call.s3", lambda model, **_: called(model.name))
     s3.meta.client.meta.events.register("before-send.s3", begin_in_time)
     return s3

@@ -185,7 +185,7 @@ def check_quota(ledger: Ledger, more: int) -> None:
 def single(row: Recording) -> dict[str, Any]:
     """The `upload` member for one PUT."""
     url, headers = presigning.presign_put(row.key, size=row.size, sha256=row.sha256, content_type=row.content_type)
-    return {"kind": "single", "method": "PUT", "url": url, "headers": headers, "expires_at": url_end()}
+    return {"kind": "single", "method": "PUT", "url": url, "headers": headers, "expires_at": presigning.end_of(url)}
 
 
 def multipart(row: Recording, received: Sequence[int]) -> dict[str, Any]:
@@ -195,7 +195,7 @@ def multipart(row: Recording, received: Sequence[int]) -> dict[str, Any]:
 
 
 def url_end() -> str:
-    return days_from_now(presigning.UPLOAD_SECONDS / 86400)
+    return days_from_now(presigning.lasting(presigning.UPLOAD_SECONDS) / 86400)
 
 
 def part_size(size: int) -> int:
@@ -235,5 +235,5 @@ def parts(user_id: str, id: str, wanted: list[dict[str, Any]]) -> list[dict[str,
             raise invalid(f"/parts/{position}/number", "max_value", f"There are {part_count(row.size)} parts.")
         size = length_of(row.size, number)
         url, headers = presigning.presign_part(row.key, row.upload_id, number, size=size, sha256=part["sha256"])
-        answers.append({"number": number, "url": url, "headers": headers, "expires_at": url_end()})
+        answers.append({"number": number, "url": url, "headers": headers, "expires_at": presigning.end_of(url)})
     return answers

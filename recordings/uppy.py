@@ -45,7 +45,7 @@ def form(user_id: str, declared: dict[str, Any]) -> dict[str, Any]:
     row, _ = uploads.declare(user_id, declared)
     refuse_known(row)
     policy = presigning.presign_post(row.key, size=row.size, sha256=row.sha256, content_type=row.content_type)
-    return {"method": "POST", **policy, "expires": presigning.UPLOAD_SECONDS}
+    return {"method": "POST", **policy}
 
 
 def begin(user_id: str, declared: dict[str, Any]) -> dict[str, str]:

@@ -18,9 +18,8 @@ from recorder_project.negotiation import OfItsOwn
 from recorder_project.parsers import RawParser
 from recorder_project.problems import Problem
 from recordings import completion, fields, markers, serializers, services, sync, uploads
-from recordings.dynamo import days_from_now
 from recordings.models import Recording
-from recordings.presigning import DOWNLOAD_SECONDS
+from recordings.presigning import end_of
 from recordings.serializers import recording
 
 ID = OpenApiParameter("id", {"type": "string", "pattern": "^[0-9a-f]{32}$"}, OpenApiParameter.PATH)
@@ -180,7 +179,7 @@ class RecordingViewSet(ViewSet):
         headers = {"Cache-Control": "no-store"}
         if query["redirect"]:
             return HttpResponseRedirect(url, headers=headers)
-        return Response({"url": url, "expires_at": days_from_now(DOWNLOAD_SECONDS / 86400)}, headers=headers)
+        return Response({"url": url, "expires_at": end_of(url)}, headers=headers)
 
     @extend_schema(
         parameters=[ID, serializers.MarkersQuery],

@@ -18,7 +18,7 @@ from recorder_project.documented import extend_schema
 from recorder_project.links import origin
 from recorder_project.problems import Problem, invalid
 from recordings import uppy
-from recordings.presigning import UPLOAD_SECONDS
+from recordings.presigning import seconds_of
 from recordings.uploads import MOST_PARTS
 from recordings.views import caller_id
 
@@ -93,7 +93,7 @@ class S3View(ViewSet):
 
     def sign(self, request: Request, grant: str, upload_id: str, number: int) -> Response:
         urls = uppy.sign(caller_id(request), key(request), upload_id, [number])
-        return Response({"url": urls[number], "expires": UPLOAD_SECONDS}, headers=NO_STORE)
+        return Response({"url": urls[number], "expires": seconds_of(urls[number])}, headers=NO_STORE)
 
     def sign_many(self, request: Request, grant: str, upload_id: str) -> Response:
         urls = uppy.sign(caller_id(request), key(request), upload_id, numbers(request))

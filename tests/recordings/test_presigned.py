@@ -1,6 +1,7 @@
 """What presigned URLs say and what of it is signed: one object, one method, these bytes, a few hours."""
 
 import base64
+import datetime
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -10,8 +11,10 @@ import pytest
 from django.conf import settings
 from pytest_django.fixtures import Settings
 
-from recordings import presigning
-from tests.client import Client, sha256
+from recordings import presigning, storage
+from recordings.dynamo import days_from_now
+from recordings.models import MULTIPART
+from tests.client import Client, declare, sha256
 
 KEY = "recordings/a/b/c"
 BODY = b"some sound"
@@ -108,3 +111,98 @@ def test_a_public_endpoint_alone_has_the_bucket_in_the_path(alice: Client, publi
     """There need be no host of the bucket's name, and the page's policy allows this one alone."""
     created = alice.create(b"one").json
     assert created["upload"]["url"].startswith(f"{public_endpoint}/test-recordings-bucket/recordings/{alice.user_id}/")
+
+
+@pytest.fixture
+def role(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """A role's credentials in the environment, as botocore finds them there."""
+    made = (storage.session, storage._s3, storage._files, presigning._signer)
+    for each in made:
+        each.cache_clear()
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "a-session")
+    yield monkeypatch
+    for each in made:
+        each.cache_clear()
+
+
+def lives(url: str) -> int:
+    """For how many seconds from now S3 takes a URL."""
+    query = parse_qs(urlsplit(url).query)
+    assert query["X-Amz-Security-Token"] == ["a-session"]
+    signed_at = datetime.datetime.strptime(query["X-Amz-Date"][0], "%Y%m%dT%H%M%S%z")
+    age = datetime.datetime.now(datetime.UTC) - signed_at
+    return int(query["X-Amz-Expires"][0]) - int(age.total_seconds())
+
+
+def promised(expires_at: str) -> float:
+    """The seconds from now until then."""
+    return (datetime.datetime.fromisoformat(expires_at) - datetime.datetime.now(datetime.UTC)).total_seconds()
+
+
+def told_urls(alice: Client) -> tuple[list[tuple[str, str]], str]:
+    """(URL, expires_at) of everything in the API that says both, and the expires_at of an upload in parts."""
+    single = alice.create(b"one").json["upload"]
+    large = alice.post("recordings/", declare(b"", size=MULTIPART, sha256="a" * 64)).json
+    part = {"number": 1, "sha256": "b" * 64}
+    parts = alice.post(f"recordings/{large['recording']['id']}/parts/", {"parts": [part]}).json["parts"]
+    ready = alice.upload(b"two").json["id"]
+    download = alice.get(f"recordings/{ready}/download/?redirect=false").json
+    return [(each["url"], each["expires_at"]) for each in (single, *parts, download)], large["upload"]["expires_at"]
+
+
+def test_no_url_outlives_the_credentials_that_sign_it(alice: Client, role: pytest.MonkeyPatch) -> None:
+    """Botocore fetches those anew that end within a quarter of an hour; these have half an hour left."""
+    end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=30)
+    role.setenv("AWS_CREDENTIAL_EXPIRATION", end.isoformat())
+    urls, of_parts = told_urls(alice)
+    assert len(urls) == 3
+    for url, expires_at in urls:
+        assert 1200 < lives(url) <= promised(end.isoformat())
+        assert expires_at == presigning.end_of(url)
+    for expires_at in (of_parts, *(expires_at for _, expires_at in urls)):
+        assert promised(expires_at) > 1200
+        assert expires_at < end.isoformat()
+    policy = presigning.presign_post(KEY, size=len(BODY), sha256=SHA256, content_type="audio/wav")
+    until = json.loads(base64.b64decode(policy["fields"]["policy"]))["expiration"]
+    assert datetime.datetime.fromisoformat(until) <= end
+    assert 1200 < policy["expires"] <= 1800
+
+
+def test_credentials_are_fetched_anew_before_a_url_would_soon_end(alice: Client, role: pytest.MonkeyPatch) -> None:
+    role.setenv("AWS_CREDENTIAL_EXPIRATION", days_from_now(1 / 48))
+    assert 1200 < lives(alice.create(b"one").json["upload"]["url"]) <= 1801
+    credentials: Any = storage.session().get_credentials()
+    credentials._expiry_time -= datetime.timedelta(minutes=29)
+    role.setenv("AWS_CREDENTIAL_EXPIRATION", days_from_now(1))
+    assert lives(alice.create(b"two").json["upload"]["url"]) > 21000
+
+
+def test_where_nothing_says_when_the_credentials_end_the_settings_do(
+    alice: Client, role: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    """As on Lambda."""
+    settings.CREDENTIALS_SECONDS = 1500
+    urls, of_parts = told_urls(alice)
+    for url, expires_at in urls:
+        assert 1200 < lives(url) <= 1500
+        assert expires_at == presigning.end_of(url)
+    assert 1200 < promised(of_parts) <= 1500
+    settings.CREDENTIALS_SECONDS = 7 * 86400
+    assert 21000 < lives(alice.create(b"one").json["upload"]["url"]) <= 21600
+
+
+def test_a_listener_s_url_is_as_short_as_ever(role: pytest.MonkeyPatch) -> None:
+    url = presigning.presign_get(
+        KEY, name="Talk.wav", content_type="audio/wav", inline=True, seconds=presigning.SHARED_SECONDS
+    )
+    assert lives(url) <= 900
+
+
+def test_a_role_that_can_not_be_asked_is_no_fault_of_the_caller(alice: Client, role: pytest.MonkeyPatch) -> None:
+    role.setenv("AWS_CREDENTIAL_EXPIRATION", days_from_now(1 / 48))
+    id = alice.upload(b"one").json["id"]
+    credentials: Any = storage.session().get_credentials()
+    credentials._expiry_time -= datetime.timedelta(minutes=29)
+    role.delenv("AWS_ACCESS_KEY_ID")
+    answer = alice.get(f"recordings/{id}/download/")
+    assert (answer.status, answer.code) == (503, "unavailable")
