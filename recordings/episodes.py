@@ -5,7 +5,7 @@ from typing import Any
 
 from recorder_project.problems import not_found
 from recordings import presigning
-from recordings.kinds import BY_TYPE, EXTENSIONS, plain_type
+from recordings.kinds import BY_TYPE, EXTENSIONS, OPAQUE, plain_type
 from recordings.models import Recording
 from recordings.services import find
 
@@ -49,13 +49,14 @@ def media(row: Recording) -> tuple[str, str]:
     """The file name extension of a recording and its type, without parameters, as players know them."""
     declared = plain_type(row.content_type)
     extension = BY_TYPE.get(declared)
-    return (extension, EXTENSIONS[extension][0]) if extension else ("bin", declared)
+    return (extension, EXTENSIONS[extension][0]) if extension else ("bin", OPAQUE)
 
 
 def address(row: Recording, *, head: bool) -> str:
     """A presigned URL for an episode's bytes, or with `head` for HEAD of them, that lives some minutes."""
     how: dict[str, Any] = {"inline": True, "seconds": presigning.SHARED_SECONDS, "head": head}
-    return presigning.presign_get(row.stored_key, name=row.name, content_type=media(row)[1], **how)
+    how |= {"content_type": media(row)[1], "trusted": bool(row.playable)}
+    return presigning.presign_get(row.stored_key, name=row.name, **how)
 
 
 def chapters(row: Recording) -> dict[str, object]:

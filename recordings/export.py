@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from recordings import presigning
 from recordings.answers import ESCAPED, MOST_BYTES, weight
 from recordings.models import Change, Recording, Share
 from recordings.serializers import detail
+from recordings.services import own_url
 from recordings.share_serializers import share
 
 PAGE = 200
@@ -56,4 +56,4 @@ def _shares(rows: Iterable[Recording]) -> dict[str, dict[str, Any]]:
 def _url(row: Recording) -> str | None:
     if row.status == "uploading":
         return None
-    return presigning.presign_get(row.stored_key, name=row.name, content_type=row.content_type, inline=False)
+    return own_url(row, inline=False)

@@ -70,10 +70,13 @@ class Several(serializers.ListField):
 NAME = {"type": "string", "maxLength": 255, "pattern": r"^[^\u0000-\u001f\u007f-\u009f]+$"}  # in a path
 SHA256 = r"^[0-9a-f]{64}\Z"
 # Whatever ends in +xml is a document to browsers, scripts and all (https://mimesniff.spec.whatwg.org/#xml-mime-type).
-# A playlist names files of other servers, to which whoever plays it would be sent.
+# A playlist names files of other servers, to which whoever plays it would be sent. Whatever a list of them leaves out
+# is never given out under its own type: see kinds.served.
 CONTENT_TYPES = ("audio/*", "video/mp4", "video/webm", "application/ogg")
+PLAYLIST = r"mpe[gq]-?url|m3u|pls\b|asx|wax|wvx|wmx|xspf|smil|playlist|pn-realaudio|-ram\b"
 CONTENT_TYPE = re.compile(
-    r"""(?:audio/(?!(?:x-)?mpegurl|x-scpls)[a-z0-9][a-z0-9!#$&^_.+-]*(?<!\+xml)|video/mp4|video/webm|application/ogg)
+    rf"""(?:audio/(?![^;]*(?:{PLAYLIST})) [a-z0-9][a-z0-9!#$&^_.+-]*(?<!\+xml)
+        |video/mp4|video/webm|application/ogg)
         (?:[ ]*;[ ]*[a-z0-9-]+=(?:[a-z0-9!#$&'^_.,+-]+|"[a-z0-9 ,.;=+-]*"))*  # parameters, as browsers write them
     """,
     re.ASCII | re.IGNORECASE | re.VERBOSE,
@@ -109,7 +112,7 @@ def text(*, max_length: int, **options: Any) -> Text:
 def acceptable_type(value: str) -> None:
     if not CONTENT_TYPE.fullmatch(value):
         raise serializers.ValidationError(
-            "Only audio/*, video/mp4, video/webm and application/ogg are kept here.", "content_type"
+            "Only audio/* except playlists, video/mp4, video/webm and application/ogg are kept here.", "content_type"
         )
 
 

@@ -36,6 +36,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
 }
 INVISIBLE = {"Cf", "Cc", "Zl", "Zp"}  # what is not seen, and ends of lines
 SOUND = frozenset(EXTENSIONS).union(*OTHERS.values(), ["wma"])
+OPAQUE = "application/octet-stream"
 UNKNOWN = "audio"  # the end of a name whose type says nothing: no program opens it
 LONGEST = 240  # bytes of a name, since whatever cuts a longer one at 255 could make another end of it
 
@@ -43,6 +44,11 @@ LONGEST = 240  # bytes of a name, since whatever cuts a longer one at 255 could 
 def plain_type(content_type: str) -> str:
     """A content type without its parameters, as it is compared."""
     return content_type.partition(";")[0].strip().lower()
+
+
+def served(content_type: str) -> str:
+    """The type under which bytes of sound may be given out: their own where each player knows it for sound."""
+    return content_type if plain_type(content_type) in BY_TYPE else OPAQUE
 
 
 def file_name(name: str, content_type: str) -> str:

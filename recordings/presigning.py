@@ -10,7 +10,7 @@ from django.conf import settings
 from django.utils.http import content_disposition_header
 
 from recordings.dynamo import stamp
-from recordings.kinds import file_name
+from recordings.kinds import OPAQUE, file_name, served
 from recordings.storage import client, config, edge, session
 
 if TYPE_CHECKING:
@@ -133,20 +133,32 @@ def presign_post(key: str, *, size: int, sha256: str, content_type: str) -> dict
 
 
 def presign_get(
-    key: str, *, name: str, content_type: str, inline: bool, seconds: int = DOWNLOAD_SECONDS, head: bool = False
+    key: str,
+    *,
+    name: str,
+    content_type: str,
+    trusted: bool,
+    inline: bool,
+    seconds: int = DOWNLOAD_SECONDS,
+    head: bool = False,
 ) -> str:
     """A URL for reading one object (Range works) for some `seconds`, under the recording's name. No call to AWS.
+
+    Under its own type, and `inline`, go only types that browsers and players take for sound, and only bytes that are
+    `trusted` to be it. Everything else is a file to save.
 
     The name travels as RFC 6266 and RFC 8187 have it, so that it survives in any script. The method is signed too:
     with `head`, the URL is for HEAD.
     """
+    kind = served(content_type) if trusted else OPAQUE
+    disposition = _disposition(file_name(name, content_type), inline=inline and kind != OPAQUE)
     return _signer().generate_presigned_url(
         "head_object" if head else "get_object",
         Params={
             "Bucket": settings.RECORDINGS_BUCKET,
             "Key": key,
-            "ResponseContentType": content_type,
-            "ResponseContentDisposition": _disposition(file_name(name, content_type), inline=inline),
+            "ResponseContentType": kind,
+            "ResponseContentDisposition": disposition,
         },
         ExpiresIn=lasting(seconds),
     )

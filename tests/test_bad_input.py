@@ -23,12 +23,20 @@ NAMES: list[Any] = [LONG, *CONTROLS, *SURROGATES, "", "   ", None, True, 0, 1.5,
 SIZES: list[Any] = [0, -1, "1e3", "5", "", True, None, 1.5, [1], {}, "9" * 2000, -(2**63)]
 HASHES: list[Any] = [HASH.upper(), HASH[:-1], HASH + "0", "g" * 64, HASH + "\n", "\n" + HASH, f" {HASH}", "", None, 0]
 HASHES += [f"{HASH[:-1]}\x00", "\uff10" * 64, [HASH]]
+PLAYLISTS = [
+    *("audio/mpegurl", "Audio/X-MpegURL", "audio/vnd.apple.mpegurl", "audio/mpeg-url", "audio/x-mpeg-url"),
+    *("audio/x-mpequrl", "audio/m3u", "audio/x-m3u8", "audio/scpls", "audio/x-scpls", "audio/x-pls", "audio/pls"),
+    *("audio/x-ms-wax", "audio/x-ms-wvx", "audio/x-ms-wmx", "audio/x-ms-asx", "audio/asx", "audio/wax"),
+    *("audio/x-pn-realaudio", "audio/x-pn-realaudio-plugin", "audio/vnd.pn-realaudio", "audio/x-ram"),
+    *("audio/xspf", "audio/smil", "audio/x-playlist", "audio/vnd.apple.mpegurl; charset=utf-8"),
+]
 CONTENT_TYPES: list[Any] = [
+    *PLAYLISTS,
     *("text/html", "nonsense", "audio/", "audio/*", "", "image/png", "application/octet-stream", "audio", "/"),
     *("audio/wav\nX: y", "audio/wav; a=\x00", "audio/wav, text/html", "audio/wav\x00", "audio/" + LONG, "audio/ö"),
     *("audio/wav;", "video/quicktime", "xaudio/wav", None, 5, ["audio/wav"]),
     *("audio/../html", "audio/x; text/html", "text/html; audio/wav", "image/svg+xml", "audio/x\ttext/html"),
-    *("audio/svg+xml", "audio/html+XML", "audio/x+xml; charset=utf-8", "audio/mpegurl", "Audio/X-MpegURL"),
+    *("audio/svg+xml", "audio/html+XML", "audio/x+xml; charset=utf-8"),
 ]
 MOMENTS: list[Any] = ["", "x", "2026-02-30T00:00:00Z", "2026-13-01T00:00:00Z", "2026-01-01T25:00:00Z"]
 MOMENTS += [
@@ -80,6 +88,28 @@ def test_create(unchanged: Client, subtests: pytest.Subtests, field: str, values
     for value in values:
         with subtests.test(msg=field, value=repr(value)[:60]):
             refused(unchanged.create(AUDIO, **{field: value}), f"/{field}")
+
+
+@pytest.mark.parametrize("kind", ["audio/vnd.apple.mpegurl", "audio/html+xml", "text/html"])
+def test_a_refused_type_is_told_what_is_allowed(unchanged: Client, kind: str) -> None:
+    (error,) = unchanged.create(AUDIO, content_type=kind).json["errors"]
+    assert (error["pointer"], error["code"]) == ("/content_type", "content_type")
+    assert error["detail"].startswith("Only audio/* except playlists, video/mp4")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "audio/mpeg",
+        "audio/mpeg; a=mpegurl",
+        "audio/vnd.wave",
+        "audio/x-ms-wma",
+        "audio/vnd.rn-realaudio",
+        "audio/x-own",
+    ],
+)
+def test_any_other_audio_is_taken(alice: Client, kind: str) -> None:
+    assert alice.create(AUDIO, content_type=kind).status == 201
 
 
 def test_create_too_large(unchanged: Client, subtests: pytest.Subtests) -> None:

@@ -3,8 +3,10 @@
 import feedparser
 import requests
 
+from recordings.models import Recording
 from tests.accounts.test_feeds import make
 from tests.client import HOST, Client, sign_up
+from tests.state import kept
 
 CONTENT = bytes(range(256)) * 40
 NOBODY = Client()
@@ -13,6 +15,7 @@ NOBODY = Client()
 def test_range_works_through_the_redirect() -> None:
     alice = sign_up()
     id = alice.record(CONTENT, name="강의, “마지막”.m4a", content_type="audio/mp4")["id"]
+    kept(alice.user_id, id).update([Recording.playable.set(True)])
     alice.patch(f"recordings/{id}/", {"markers": [{"at": 1, "label": "Begin"}]})
     feed = make(alice)
     answer = NOBODY.get(feed["url"].removeprefix(f"https://{HOST}"))

@@ -72,7 +72,7 @@ def to_put(body: bytes = BODY) -> tuple[str, dict[str, str]]:
 
 
 def to_get(**changed: Any) -> str:
-    given: Any = {"name": "Talk.wav", "content_type": "audio/wav", "inline": False} | changed
+    given: Any = {"name": "Talk.wav", "content_type": "audio/wav", "trusted": True, "inline": False} | changed
     return presigning.presign_get(KEY, **given)
 
 

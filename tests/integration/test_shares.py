@@ -6,6 +6,7 @@ import av
 import requests
 
 from recordings.handlers import handler
+from recordings.hearing import hear
 from tests.client import HOST, Client, sign_up
 from tests.recordings.test_sharing import make, token_of
 from tests.sound import encode, tone
@@ -18,6 +19,7 @@ NOBODY = Client()
 def test_range_and_head_work_through_the_redirect() -> None:
     alice = sign_up()
     id = alice.record(CONTENT, name="강의, “마지막”.wav")["id"]
+    hear(kept(alice.user_id, id))
     made = make(alice, id)
     path = made["url"].removeprefix(f"https://{HOST}")
     for rest, disposition in (("audio", "inline"), ("download", "attachment")):

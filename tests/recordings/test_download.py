@@ -7,9 +7,11 @@ import pytest
 import requests
 
 from recordings.dynamo import days_from_now
-from recordings.kinds import file_name
+from recordings.kinds import BY_TYPE, OPAQUE, file_name, plain_type
+from recordings.models import Recording
 from tests.client import Client
 from tests.state import kept, snapshot
+from tests.test_bad_input import PLAYLISTS
 
 AUDIO = bytes(range(256)) * 4
 
@@ -79,6 +81,30 @@ def test_under_its_name(alice: Client, name: str, disposition: str) -> None:
     for query, kind in (("", "attachment"), ("?disposition=inline", "inline")):
         got = fetch(alice.get(f"recordings/{id}/download/{query}").headers["Location"])
         assert got.headers["Content-Disposition"] == disposition.replace("attachment", kind)
+
+
+KINDS = ["audio/wav", "audio/webm;codecs=opus", "video/mp4", "application/ogg", "audio/x-own", *PLAYLISTS]
+
+
+@pytest.mark.parametrize("playable", [None, True, False])
+def test_only_sound_goes_under_its_own_type(alice: Client, playable: bool | None, subtests: pytest.Subtests) -> None:
+    """Its owner may play what nobody has listened to yet. What was taken before its type was refused can be had."""
+    id = alice.record(AUDIO)["id"]
+    known = Recording.playable.remove() if playable is None else Recording.playable.set(playable)
+    for kind in KINDS:
+        with subtests.test(kind=kind):
+            kept(alice.user_id, id).update([Recording.content_type.set(kind), known])
+            assert alice.get(f"recordings/{id}/").json["content_type"] == kind
+            own = plain_type(kind) in BY_TYPE and playable is not False
+            (exported,) = alice.get("accounts/me/export/").json["recordings"]
+            for url, inline in (
+                (alice.get(f"recordings/{id}/download/").headers["Location"], False),
+                (alice.get(f"recordings/{id}/download/?disposition=inline").headers["Location"], own),
+                (exported["download_url"], False),
+            ):
+                got = fetch(url)
+                assert (got.content, got.headers["Content-Type"]) == (AUDIO, kind if own else OPAQUE)
+                assert got.headers["Content-Disposition"].startswith("inline" if inline else "attachment")
 
 
 # Endings by which a system does something else than play, and disguises of them. Each came through a list of what is

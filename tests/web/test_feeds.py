@@ -164,6 +164,7 @@ def test_unknown_deleted_and_closed_are_the_same_404(alice: Client, charlie: Cli
 
 def test_an_enclosure_leads_to_the_bytes_for_a_quarter_of_an_hour(alice: Client) -> None:
     id = alice.record(b"what was said", name="바다 / sea.m4a", content_type="audio/mp4; codecs=x")["id"]
+    kept(alice.user_id, id).update([Recording.playable.set(True)])
     feed = make(alice)
     before = snapshot()
     answer = NOBODY.get(link(feed, id, "audio.m4a"))
@@ -180,6 +181,18 @@ def test_an_enclosure_leads_to_the_bytes_for_a_quarter_of_an_hour(alice: Client)
 
 
 @pytest.mark.parametrize(
+    ("kind", "playable"), [("audio/mp4", None), ("audio/mp4", False), ("audio/vnd.apple.mpegurl", True)]
+)
+def test_what_is_not_found_to_be_sound_is_a_file(alice: Client, kind: str, playable: bool | None) -> None:
+    id = alice.record(b"#EXTM3U", name="evil.m3u8")["id"]
+    known = Recording.playable.remove() if playable is None else Recording.playable.set(playable)
+    kept(alice.user_id, id).update([Recording.content_type.set(kind), known])
+    got = requests.get(NOBODY.get(link(make(alice), id, "audio.m4a")).headers["Location"], timeout=10)
+    assert (got.content, got.headers["Content-Type"]) == (b"#EXTM3U", "application/octet-stream")
+    assert got.headers["Content-Disposition"].startswith('attachment; filename="evil.m3u8.')
+
+
+@pytest.mark.parametrize(
     ("declared", "extension", "kind"),
     [
         ("audio/mp4", "m4a", "audio/x-m4a"),
@@ -192,7 +205,8 @@ def test_an_enclosure_leads_to_the_bytes_for_a_quarter_of_an_hour(alice: Client)
         ("video/mp4", "mp4", "video/mp4"),
         ("audio/x-wav", "wav", "audio/wav"),
         ("audio/flac", "flac", "audio/flac"),
-        ("audio/vnd.nobody-knows", "bin", "audio/vnd.nobody-knows"),
+        ("audio/vnd.nobody-knows", "bin", "application/octet-stream"),
+        ("audio/vnd.apple.mpegurl", "bin", "application/octet-stream"),
     ],
 )
 def test_types_by_extension(declared: str, extension: str, kind: str) -> None:

@@ -19,6 +19,7 @@ from tests.client import HOST, Answer, Client, declare, send
 from tests.recordings.test_budget import spent
 from tests.recordings.test_sharing import expire, make, token_of
 from tests.state import calls, failing, kept, objects, put, snapshot
+from tests.test_bad_input import PLAYLISTS
 from web.shares import UNLOCKED
 
 AUDIO = b"RIFF, more or less" * 10
@@ -50,7 +51,7 @@ def listener() -> Listener:
 @pytest.fixture
 def id(alice: Client) -> str:
     found: str = alice.record(AUDIO, name=NAME, recorded_at="2026-03-01T10:05:00+09:00")["id"]
-    kept(alice.user_id, found).update([Recording.duration.set(3723.4)])
+    kept(alice.user_id, found).update([Recording.duration.set(3723.4), Recording.playable.set(True)])
     return found
 
 
@@ -108,6 +109,25 @@ def test_the_bytes(listener: Listener, token: str) -> None:
     assert played.headers["Content-Disposition"].startswith("inline")
     assert saved.headers["Content-Disposition"].startswith("attachment")
     assert "%EA%B0%95%EC%9D%98" in saved.headers["Content-Disposition"]
+
+
+NO_SOUND = [("audio/wav", None), ("audio/wav", False), ("audio/x-own", True), *((kind, True) for kind in PLAYLISTS)]
+
+
+def test_what_is_not_found_to_be_sound_is_a_file(
+    alice: Client, listener: Listener, id: str, token: str, subtests: pytest.Subtests
+) -> None:
+    """Also a playlist that was taken before they were refused: no visitor's player opens it by itself."""
+    row = kept(alice.user_id, id)
+    for kind, playable in NO_SOUND:
+        with subtests.test(kind=kind, playable=playable):
+            known = Recording.playable.remove() if playable is None else Recording.playable.set(playable)
+            row.update([Recording.content_type.set(kind), Recording.name.set("evil.m3u8"), known])
+            for how in ("audio", "download"):
+                got = listener.hear(token, how)
+                assert (got.content, got.headers["Content-Type"]) == (AUDIO, "application/octet-stream")
+                end = "wav" if kind == "audio/wav" else "audio"
+                assert got.headers["Content-Disposition"] == f'attachment; filename="evil.m3u8.{end}"'
 
 
 def test_the_url_of_the_bytes_lives_a_quarter_of_an_hour(listener: Listener, token: str) -> None:
