@@ -7,6 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from django.conf import settings
 
+from recordings.models import LEFTOVER_DAYS
 from recordings.storage import client, edge
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ def create_bucket(origins: list[str]) -> None:
         "ID": "leftovers",
         "Status": "Enabled",
         "Filter": {"Prefix": ""},
-        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": settings.UPLOAD_DAYS + 7},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": settings.UPLOAD_DAYS + LEFTOVER_DAYS},
         "NoncurrentVersionExpiration": {"NoncurrentDays": 7},
         "Expiration": {"ExpiredObjectDeleteMarker": True},
     }

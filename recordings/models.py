@@ -1,6 +1,7 @@
 """The tables `recordings` and `changes`: what their rows hold, and how they are read. Written by writes.py."""
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from pynamodb.attributes import (
 from pynamodb.expressions.condition import Condition
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
 
-from recordings.dynamo import IntegerAttribute, Table, TokenRow, now
+from recordings.dynamo import IntegerAttribute, Table, TokenRow, now, seconds_since
 
 
 def due_shard(id: str) -> str:
@@ -26,6 +27,7 @@ def due_shard(id: str) -> str:
 
 SHARDS = "0123456789abcdef"
 MULTIPART = 16 * 2**20  # from this size on, in bytes, an upload goes in parts
+LEFTOVER_DAYS = 7  # after UPLOAD_DAYS, the bucket's rule ends multipart uploads by itself
 
 
 def life_of(attempt: str) -> str:
@@ -95,6 +97,7 @@ class Recording(Table):
     markers = JSONAttribute(default=list)  # [{"at": seconds, "label"}], in order; too long for lists
     attempt = UnicodeAttribute()
     upload_id = UnicodeAttribute(null=True)  # of the attempt's multipart upload, until it is put together
+    begun_at = UnicodeAttribute(null=True)  # the attempt, where that was not with the row
     any_parts = BooleanAttribute(null=True)  # the client cuts this attempt's parts as it likes, as Uppy does
     kept = UnicodeAttribute(null=True)  # a mismatch's attempt, which stays until the one under way is verified
     kept_size = IntegerAttribute(null=True)  # bytes of the kept object, where `size` may be another
@@ -167,6 +170,16 @@ class Recording(Table):
     def awaits_bytes(self) -> bool:
         """Whether an attempt is under way."""
         return self.status == "uploading" or bool(self.kept)
+
+    @property
+    def days_left(self) -> float:
+        """Days until the bucket's rule may end its multipart upload, which counts from its beginning, however busy it
+        is; infinity for none.
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpu-abort-incomplete-mpu-lifecycle-config.html
+        """
+        if not self.upload_id:
+            return math.inf
+        return settings.UPLOAD_DAYS + LEFTOVER_DAYS - seconds_since(self.begun_at or self.created_at) / 86400
 
     @property
     def awaits_proof(self) -> bool:

@@ -2,6 +2,7 @@
 
 import base64
 import datetime
+import math
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -30,7 +31,7 @@ def _signer() -> "S3Client":
     return session().client("s3", region_name=settings.AWS_REGION, endpoint_url=endpoint, config=config(endpoint))
 
 
-def lasting(seconds: int) -> int:
+def lasting(seconds: float) -> int:
     """At most so many `seconds`: a URL ends with the credentials that signed it, whatever it says.
 
     A role's credentials end. Where botocore fetches them it knows when, and fetches others if that is soon; a Lambda
@@ -43,8 +44,8 @@ def lasting(seconds: int) -> int:
     end: datetime.datetime | None = getattr(credentials, "_expiry_time", None)  # botocore has no other name for it
     if end:
         left = (end - datetime.datetime.now(datetime.UTC)).total_seconds()
-        return min(seconds, max(1, int(left) - CLOCKS))
-    return min(seconds, settings.CREDENTIALS_SECONDS) if token else seconds
+        return int(min(seconds, max(1, left - CLOCKS)))
+    return int(min(seconds, settings.CREDENTIALS_SECONDS) if token else seconds)
 
 
 def seconds_of(url: str) -> int:
@@ -86,8 +87,12 @@ def presign_put(key: str, *, size: int, sha256: str, content_type: str) -> tuple
     return url, {"Content-Type": content_type, "x-amz-checksum-sha256": checksum, "If-None-Match": "*"}
 
 
-def presign_part(key: str, upload_id: str, number: int, *, size: int, sha256: str) -> tuple[str, dict[str, str]]:
-    """A URL for one PUT of exactly this part, and its headers. Length and SHA-256 are signed. No call to AWS."""
+def presign_part(
+    key: str, upload_id: str, number: int, *, size: int, sha256: str, seconds: float = math.inf
+) -> tuple[str, dict[str, str]]:
+    """A URL for one PUT of exactly this part, for so many `seconds` at most, and its headers. Length and SHA-256 are
+    signed. No call to AWS.
+    """
     checksum = _checksum(sha256)
     url = _signer().generate_presigned_url(
         "upload_part",
@@ -99,15 +104,17 @@ def presign_part(key: str, upload_id: str, number: int, *, size: int, sha256: st
             "ContentLength": size,
             "ChecksumSHA256": checksum,
         },
-        ExpiresIn=lasting(UPLOAD_SECONDS),
+        ExpiresIn=lasting(min(UPLOAD_SECONDS, seconds)),
     )
     return url, {"x-amz-checksum-sha256": checksum}
 
 
-def presign_any_part(key: str, upload_id: str, number: int) -> str:
+def presign_any_part(key: str, upload_id: str, number: int, *, seconds: float = math.inf) -> str:
     """A URL for one PUT of whatever bytes, for a client that can say neither their length nor their hash before."""
     part: Any = {"Bucket": settings.RECORDINGS_BUCKET, "Key": key, "UploadId": upload_id, "PartNumber": number}
-    return _signer().generate_presigned_url("upload_part", Params=part, ExpiresIn=lasting(UPLOAD_SECONDS))
+    return _signer().generate_presigned_url(
+        "upload_part", Params=part, ExpiresIn=lasting(min(UPLOAD_SECONDS, seconds))
+    )
 
 
 def presign_post(key: str, *, size: int, sha256: str, content_type: str) -> dict[str, Any]:

@@ -217,7 +217,7 @@ class MultipartSerializer(serializers.Serializer[dict[str, Any]]):
     part_size = serializers.IntegerField(help_text="Bytes of each part but the last.")
     part_count = serializers.IntegerField()
     received = serializers.ListField(child=serializers.IntegerField(), help_text="Numbers of parts not needed again.")
-    expires_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField(help_text="When URLs for parts that are asked for now end.")
 
 
 UPLOAD = PolymorphicProxySerializer(

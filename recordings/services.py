@@ -199,7 +199,14 @@ def library(row: Recording) -> dict[str, Any]:
 
 def patience(row: Recording) -> float:
     """Days until the sweep looks itself at what waits here: for a client's bytes, or for S3's event."""
-    return settings.UPLOAD_DAYS if row.kept and not row.awaits_proof else PROOF_DAYS
+    return upload_days(row) if row.kept and not row.awaits_proof else PROOF_DAYS
+
+
+def upload_days(row: Recording) -> float:
+    """Days that a client may have from now on. A day before the bucket's rule ends the upload, the sweep looks whether
+    all its parts are there.
+    """
+    return min(settings.UPLOAD_DAYS, row.days_left - 1)
 
 
 def purge(

@@ -12,7 +12,7 @@ from recorder_project.problems import Problem, invalid
 from recordings import presigning, storage
 from recordings.dynamo import Conflict, days_from_now, now
 from recordings.models import MULTIPART, Ledger, Recording, due_shard, used_bytes
-from recordings.services import find, finish_purge, leave_to_sweep, library, settle, untrash
+from recordings.services import find, finish_purge, leave_to_sweep, library, settle, untrash, upload_days
 from recordings.writes import add, change
 
 PART = 8 * 2**20  # the smallest part we ask for
@@ -116,7 +116,7 @@ def restart(row: Recording, ledger: Ledger, values: dict[str, Any] | None = None
     values = values or {}
     clear(row)
     attempt = row.life + secrets.token_hex(8)
-    news: dict[str, Any] = {"attempt": attempt}
+    news: dict[str, Any] = {"attempt": attempt, "begun_at": now()}
     if not values.get("trashed_at", row.trashed_at):  # what stays in the trash is due for that already
         news["due_at"] = days_from_now(settings.UPLOAD_DAYS)
     if "kept" not in values:
@@ -136,10 +136,10 @@ def clear(row: Recording) -> None:
 
 
 def resume(row: Recording, ledger: Ledger, size: int, any_parts: bool) -> Recording:
-    """An upload under way, called again: another size or other parts are a new attempt; half its time gone, it gets
-    new time.
+    """An upload under way, called again: another size, other parts or parts that would soon be gone are a new attempt;
+    half its time gone, it gets new time.
     """
-    if row.size != size or bool(row.any_parts) != any_parts:
+    if row.size != size or bool(row.any_parts) != any_parts or ends_soon(row):
         check_quota(ledger, size - row.size)
         return restart(row, ledger, {"size": size, "any_parts": any_parts or None})
     return prolong(row, ledger)
@@ -154,7 +154,7 @@ def replace(row: Recording, ledger: Ledger, size: int, any_parts: bool) -> Recor
     values = {**library(row), "size": size, "kept_size": kept_size, "any_parts": any_parts or None}
     if not row.kept:
         return restart(row, ledger, {**values, "kept": row.attempt})
-    if row.size != size or (bool(row.any_parts) != any_parts and not row.awaits_proof):
+    if row.size != size or (bool(row.any_parts) != any_parts and not row.awaits_proof) or ends_soon(row):
         return restart(row, ledger, values)
     if row.trashed_at:
         return untrash(row, ledger)
@@ -163,9 +163,17 @@ def replace(row: Recording, ledger: Ledger, size: int, any_parts: bool) -> Recor
 
 def prolong(row: Recording, ledger: Ledger) -> Recording:
     """New time for the client, half of it gone."""
-    if row.due_at and row.due_at < days_from_now(settings.UPLOAD_DAYS / 2):
-        return change(row, ledger, {"due_at": days_from_now(settings.UPLOAD_DAYS)})
+    days = upload_days(row)
+    if row.due_at and row.due_at < days_from_now(min(settings.UPLOAD_DAYS / 2, days - 1 / 24)):
+        return change(row, ledger, {"due_at": days_from_now(days)})
     return row
+
+
+def ends_soon(row: Recording) -> bool:
+    """Whether what is sent from now on may be gone before all is there: the bucket's rule is a day away. By then the
+    sweep has seen whether all was.
+    """
+    return row.days_left < 1
 
 
 def renew(seen: Recording, row: Recording | None, ledger: Ledger) -> Recording:
@@ -191,11 +199,12 @@ def single(row: Recording) -> dict[str, Any]:
 def multipart(row: Recording, received: Sequence[int]) -> dict[str, Any]:
     """The `upload` member for parts: all of `part_size` bytes but the last, those in `received` not needed again."""
     sizes = {"part_size": part_size(row.size), "part_count": part_count(row.size)}
-    return {"kind": "multipart", **sizes, "received": list(received), "expires_at": url_end()}
+    days = presigning.lasting(min(presigning.UPLOAD_SECONDS, seconds_left(row))) / 86400
+    return {"kind": "multipart", **sizes, "received": list(received), "expires_at": days_from_now(days)}
 
 
-def url_end() -> str:
-    return days_from_now(presigning.lasting(presigning.UPLOAD_SECONDS) / 86400)
+def seconds_left(row: Recording) -> float:
+    return row.days_left * 86400
 
 
 def part_size(size: int) -> int:
@@ -226,7 +235,7 @@ def parts(user_id: str, id: str, wanted: list[dict[str, Any]]) -> list[dict[str,
     Raises 409 `not_multipart` where the recording waits for no parts, 400 for a number that it does not have.
     """
     row = find(user_id, id)
-    if not row.upload_id or row.any_parts:
+    if not row.upload_id or row.any_parts or row.days_left <= 0:
         raise Problem(409, "not_multipart", "This recording waits for no parts; create says what it waits for.")
     answers = []
     for position, part in enumerate(wanted):
@@ -234,6 +243,7 @@ def parts(user_id: str, id: str, wanted: list[dict[str, Any]]) -> list[dict[str,
         if number > part_count(row.size):
             raise invalid(f"/parts/{position}/number", "max_value", f"There are {part_count(row.size)} parts.")
         size = length_of(row.size, number)
-        url, headers = presigning.presign_part(row.key, row.upload_id, number, size=size, sha256=part["sha256"])
+        how: Any = {"size": size, "sha256": part["sha256"], "seconds": seconds_left(row)}
+        url, headers = presigning.presign_part(row.key, row.upload_id, number, **how)
         answers.append({"number": number, "url": url, "headers": headers, "expires_at": presigning.end_of(url)})
     return answers

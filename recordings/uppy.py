@@ -128,10 +128,13 @@ def sign(user_id: str, key: str, upload_id: str, numbers: Collection[int]) -> di
     """A URL for each part. No more of them than the declared size can need, since their lengths can't be signed."""
     row = meant(user_id, key, upload_id)
     refuse_known(row)
+    if row.days_left <= 0:
+        raise lost()
     most = min(MOST_PARTS, most_parts(row))
     if not all(1 <= number <= most for number in numbers):
         raise invalid("/partNumbers", "max_value", f"This recording's parts are numbered from 1 to at most {most}.")
-    return {number: presigning.presign_any_part(key, upload_id, number) for number in numbers}
+    seconds = uploads.seconds_left(row)
+    return {number: presigning.presign_any_part(key, upload_id, number, seconds=seconds) for number in numbers}
 
 
 def finish(user_id: str, key: str, upload_id: str, sent: Collection[int]) -> Recording:
