@@ -20,7 +20,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from accounts import identities, login, services, throttles
+from accounts import identities, keys, login, services, throttles
 from accounts.authentication import session_of, set_cookie
 from accounts.models import Session
 from accounts.providers import Provider, offered
@@ -29,8 +29,10 @@ from recorder_project.problems import Problem, not_found
 from web import words
 
 FLOW_SECONDS = 600
+RETURN_SECONDS = 60  # from a provider's POST to the GET that it leads to
+MOST_NAME = 200  # characters of what a cookie keeps
 FLOW = "recorder-login" if settings.LOCAL else "__Host-recorder-login"
-SALT = "web.signin"
+SALT, RETURNED = "web.signin", "web.signin.returned"
 
 View = Callable[..., HttpResponse]
 
@@ -124,20 +126,13 @@ def start(request: HttpRequest, name: str) -> HttpResponse:
         code_verifier=flow["code_verifier"],
     )
     response = HttpResponseRedirect(url, headers={"Cache-Control": "no-store"})
-    response.set_cookie(
-        FLOW,
-        signing.dumps(flow, salt=SALT),
-        max_age=FLOW_SECONDS,
-        httponly=True,
-        secure=provider.form_post or not settings.LOCAL,
-        samesite=same_site(provider),
-    )
+    how: dict[str, Any] = {"samesite": "None" if provider.form_post else "Lax", "max_age": FLOW_SECONDS}
+    response.set_cookie(FLOW, signing.dumps(flow, salt=SALT), **how, **out_of_reach(provider))
     return response
 
 
-def same_site(provider: Provider) -> Any:
-    """A POST from Apple's page brings no Lax cookie along."""
-    return "None" if provider.form_post else "Lax"
+def out_of_reach(provider: Provider) -> dict[str, Any]:
+    return {"httponly": True, "secure": provider.form_post or not settings.LOCAL}
 
 
 def web_provider(name: str) -> Provider:
@@ -158,22 +153,23 @@ def callback_uri(request: HttpRequest, name: str) -> str:
 def callback(request: HttpRequest, name: str) -> HttpResponse:
     """Where the provider sends the browser back to."""
     provider = web_provider(name)
-    data = request.POST if provider.form_post else request.GET
-    flow = begun_here(request, provider, data)
-    if "code" not in data:
+    if provider.form_post and request.method == "POST":
+        return come_again(request, provider)
+    flow = returned(request, provider) if provider.form_post else begun_here(request, provider, request.GET)
+    if not flow["code"]:
         raise Problem(401, "login_failed", "Nothing came of signing in there. Try again, or sign in another way.")
     credential = {
         "provider": name,
-        "code": data["code"],
+        "code": flow["code"],
         "code_verifier": flow["code_verifier"] if provider.pkce else "",
         "redirect_uri": callback_uri(request, name),
         "nonce": flow["nonce"] if provider.code_gives == "id_token" else "",
-        "name": apples_name(data),
+        "name": flow["name"],
         "device_name": "Browser",
     }
     response = HttpResponseRedirect(own_target(request, flow["next"]), headers={"Cache-Control": "no-store"})
     response["Referrer-Policy"] = "no-referrer"
-    response.delete_cookie(FLOW, samesite=same_site(provider))
+    response.delete_cookie(FLOW, samesite="Lax")
     if "link" in flow:
         identities.link(linking_session(flow["link"]), credential)
         return response
@@ -188,7 +184,9 @@ def callback(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def begun_here(request: HttpRequest, provider: Provider, data: QueryDict) -> dict[str, str]:
-    """The flow that this browser began and that this is the end of. The issuer too must be its own (RFC 9207)."""
+    """The flow that this browser began and that this is the end of, with the `code` ("" for none) and the `name` that
+    came with it. The issuer too must be its own (RFC 9207).
+    """
     try:
         flow: dict[str, str] = signing.loads(request.COOKIES.get(FLOW, ""), salt=SALT, max_age=FLOW_SECONDS)
     except signing.BadSignature:
@@ -196,8 +194,35 @@ def begun_here(request: HttpRequest, provider: Provider, data: QueryDict) -> dic
     same = flow.get("provider") == provider.provider and constant_time_compare(flow["state"], data.get("state", ""))
     issuers = [issuer for issuer in provider.issuers if "{" not in issuer]
     if not same or (issuers and data.get("iss", issuers[0]) not in issuers):
-        raise Problem(400, "unknown_login", "This was not begun in this browser, or too long ago. Begin again.")
+        raise unknown()
+    return flow | {"code": data.get("code", ""), "name": apples_name(data)[:MOST_NAME]}
+
+
+def come_again(request: HttpRequest, provider: Provider) -> HttpResponse:
+    """A POST from the provider's own page brings no Lax cookie along, so nobody knows here who is signed in. The GET
+    that this leads to does. What the provider said waits for it in the flow's cookie, sealed, and in no address.
+    """
+    flow = begun_here(request, provider, request.POST)
+    response = HttpResponseRedirect(request.path, status=303, headers={"Cache-Control": "no-store"})
+    value = signing.dumps(keys.sealed(json.dumps(flow)), salt=RETURNED)
+    response.set_cookie(FLOW, value, max_age=RETURN_SECONDS, samesite="Lax", **out_of_reach(provider))
+    return response
+
+
+def returned(request: HttpRequest, provider: Provider) -> dict[str, str]:
+    """What `come_again` has kept, some moments ago."""
+    try:
+        value = signing.loads(request.COOKIES.get(FLOW, ""), salt=RETURNED, max_age=RETURN_SECONDS)
+    except signing.BadSignature:
+        raise unknown() from None
+    flow: dict[str, str] = json.loads(keys.unsealed(value) or "{}")
+    if flow.get("provider") != provider.provider:
+        raise unknown()
     return flow
+
+
+def unknown() -> Problem:
+    return Problem(400, "unknown_login", "This was not begun in this browser, or too long ago. Begin again.")
 
 
 def linking_session(link: str) -> Any:

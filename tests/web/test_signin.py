@@ -356,26 +356,121 @@ def test_the_question_in_korean(browser: Browser, guest: Client, world: World) -
     assert "Leave" not in content
 
 
-def test_apple_comes_back_with_a_post_from_its_own_page(browser: Browser, world: World, settings: Settings) -> None:
+@pytest.fixture
+def apple(world: World, settings: Settings) -> World:
     switch_on(settings, "apple", "com.example.web")
     settings.APPLE_TEAM_ID, settings.APPLE_KEY_ID = "TEAM", "KEY"
     settings.APPLE_PRIVATE_KEY = pem(private_key("ES256", "apple's")).decode()
     world.answers["GET appleid.apple.com/auth/keys"] = (200, jwks(("RS256", "one")))
+    return world
+
+
+def agree(apple: World, asked: dict[str, str], subject: str = "001.a") -> None:
+    token = id_token(subject, iss="https://appleid.apple.com", aud="com.example.web", nonce=asked["nonce"])
+    apple.answers["POST appleid.apple.com/auth/token"] = (200, {"id_token": token, "refresh_token": "r"})
+
+
+def submit(browser: Browser, form: dict[str, str]) -> Any:
+    """Apple's page sends its form. As it is of another site, the browser keeps all cookies back but SameSite=None."""
+    held = {
+        name: browser.cookies[name] for name in list(browser.cookies) if browser.cookies[name]["samesite"] != "None"
+    }
+    for name in held:
+        del browser.cookies[name]
+    elsewhere = {"origin": "https://appleid.apple.com", "referer": "https://appleid.apple.com/"}
+    response = browser.post("/login/apple/callback/", form, headers=elsewhere, **HTTPS)
+    for name in set(held) - set(response.cookies):
+        browser.cookies[name] = held[name]
+    return response
+
+
+def follow(browser: Browser, response: Any) -> Any:
+    assert (response.status_code, response["Location"]) == (303, "/login/apple/callback/"), response.content
+    return browser.get(response["Location"], **HTTPS)
+
+
+def test_apple_comes_back_with_a_post_from_its_own_page(browser: Browser, apple: World) -> None:
     asked = begin(browser, "apple", "?next=/api/v1/docs/")
     assert (asked["response_mode"], asked["scope"]) == ("form_post", "name email")
     cookie = browser.cookies[FLOW]
     assert (cookie["samesite"], cookie["secure"]) == ("None", True)
-    token = id_token("001.a", iss="https://appleid.apple.com", aud="com.example.web", nonce=asked["nonce"])
-    world.answers["POST appleid.apple.com/auth/token"] = (200, {"id_token": token, "refresh_token": "r"})
+    agree(apple, asked)
     user = json.dumps({"name": {"firstName": "Alice", "lastName": "Kim"}, "email": "a@example.com"})
-    form = {"code": "c", "state": asked["state"], "user": user}
-    elsewhere = {"origin": "https://appleid.apple.com", "referer": "https://appleid.apple.com/"}
-    assert (
-        browser.post("/login/apple/callback/", {**form, "state": "x"}, headers=elsewhere, **HTTPS).status_code == 400
-    )
-    response = browser.post("/login/apple/callback/", form, headers=elsewhere, **HTTPS)
+    form = {"code": "the-code", "state": asked["state"], "user": user}
+    assert submit(browser, {**form, "state": "x"}).status_code == 400
+    response = submit(browser, form)
+    kept = response.cookies[FLOW]
+    assert (kept["samesite"], kept["secure"], kept["httponly"], kept["max-age"]) == ("Lax", True, True, 60)
+    assert response["Cache-Control"] == "no-store"
+    assert apple.count("appleid.apple.com/auth/token") == 0
+    for said in ("the-code", "Alice", asked["state"]):  # nor in base64
+        assert said not in kept.value
+        assert base64.b64encode(said.encode()).decode().rstrip("=")[:-1] not in kept.value
+    response = follow(browser, response)
     assert (response.status_code, response["Location"]) == (302, "/api/v1/docs/"), response.content
     assert Client(browser.cookies[COOKIE].value).get("accounts/me/").json["name"] == "Alice Kim"
+
+
+def test_a_guest_is_asked_before_apples_login_takes_the_browser(browser: Browser, apple: World) -> None:
+    """Signed in while Apple's page was open."""
+    asked = begin(browser, "apple")
+    guest = sign_up()
+    browser.cookies[COOKIE] = guest.auth_key
+    agree(apple, asked)
+    page = follow(browser, submit(browser, {"code": "the-code", "state": asked["state"]}))
+    assert page.status_code == 200
+    assert "Leave it behind and continue with Apple" in page.content.decode()
+    assert apple.count("appleid.apple.com/auth/token") == 0
+    assert signed_in(browser) == guest.user_id
+
+
+def test_signing_in_again_with_apple_ends_the_browsers_old_session(browser: Browser, apple: World) -> None:
+    for _ in range(2):
+        asked = begin(browser, "apple")
+        agree(apple, asked)
+        follow(browser, submit(browser, {"code": "the-code", "state": asked["state"]}))
+    assert len(browser.get("/api/v1/accounts/sessions/", **HTTPS).json()["results"]) == 1
+
+
+def test_what_apple_said_counts_once(browser: Browser, apple: World) -> None:
+    asked = begin(browser, "apple")
+    agree(apple, asked)
+    assert browser.get("/login/apple/callback/", **HTTPS).status_code == 400  # nothing has been said yet
+    query = urlencode({"code": "the-code", "state": asked["state"]})
+    assert browser.get(f"/login/apple/callback/?{query}", **HTTPS).status_code == 400
+    response = submit(browser, {"code": "the-code", "state": asked["state"]})
+    browser.cookies[FLOW]["samesite"] = "None"
+    assert submit(browser, {"code": "the-code", "state": asked["state"]}).status_code == 400
+    browser.cookies[FLOW] = response.cookies[FLOW].value
+    assert follow(browser, response).status_code == 302
+    assert follow(browser, response).status_code == 400
+    assert apple.count("appleid.apple.com/auth/token") == 1
+
+
+def test_what_apple_said_waits_for_a_minute(browser: Browser, apple: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = begin(browser, "apple")
+    response = submit(browser, {"code": "the-code", "state": asked["state"]})
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 61)
+    assert follow(browser, response).status_code == 400
+    assert apple.count("appleid.apple.com/auth/token") == 0
+
+
+def test_what_apple_said_is_for_its_own_login_and_browser(browser: Browser, apple: World, settings: Settings) -> None:
+    asked = begin(browser, "apple")
+    submit(browser, {"code": "the-code", "state": asked["state"]})
+    assert browser.get("/login/corp/callback/", **HTTPS).status_code == 400
+    other = Browser(headers={"host": "recorder.test"})
+    begin(other, "apple")
+    assert other.get("/login/apple/callback/", **HTTPS).status_code == 400
+
+
+def test_one_may_say_no_to_apple(browser: Browser, apple: World) -> None:
+    asked = begin(browser, "apple")
+    page = follow(browser, submit(browser, {"error": "user_cancelled_authorize", "state": asked["state"]}))
+    assert page.status_code == 401
+    assert b"Nothing came of signing in there" in page.content
+    assert not signed_in(browser)
 
 
 @pytest.mark.parametrize("user", ["", "[]", "{}", '{"name":null}', '{"name":{"firstName":["a"]}}', "[" * 5000])
