@@ -1,14 +1,13 @@
 """What a recording sounds like: its facts, a waveform and where there is sound, in one pass over the file.
 
-Only the event handler and the sweep load this: FFmpeg's libraries come with it. Files come from strangers, so FFmpeg
-may open nothing but the file it is given (a playlist could name others), as one of the formats below, and decodes
-sound alone. Memory stays the same however long a recording is.
+Only decoder.py loads this, in a process of its own: FFmpeg's libraries come with it. Files come from strangers, so
+FFmpeg may open nothing but the file it is given (a playlist could name others), as one of the formats below, and
+decodes sound alone. Memory stays the same however long a recording is.
 """
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -21,6 +20,7 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from recordings.envelope import Envelope, draw, find_sound
+from recordings.facts import MOST_RATE, Facts
 from recordings.segments import pack
 
 FORMATS = "aac,ac3,aiff,amr,amrnb,amrwb,asf,au,avi,caf,eac3,flac,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,ogg,w64,wav"
@@ -40,20 +40,6 @@ class File(Protocol):
     def read(self, size: int, /) -> bytes: ...
     def seek(self, offset: int, whence: int = 0, /) -> int: ...
     def tell(self) -> int: ...
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What was found, named as the recording's attributes. All None where there is no sound to be had."""
-
-    playable: bool = False
-    duration: float | None = None
-    codec: str | None = None
-    sample_rate: int | None = None
-    channels: int | None = None
-    bit_rate: int | None = None
-    waveform: bytes | None = None  # 800 peaks, each 0 to 255
-    segments: bytes | None = None  # see segments.py
 
 
 def read(file: File, *, seconds: float) -> Facts:
@@ -141,7 +127,7 @@ def _facts(sound: "Sound") -> Facts:
         codec=stream.codec_context.codec.canonical_name,
         sample_rate=envelope.rate,
         channels=sound.channels,
-        bit_rate=round(sound.bytes * 8 / duration),
+        bit_rate=round(sound.bytes * 8 / duration) or None,
         waveform=draw(peaks),
         segments=pack(find_sound(peaks, envelope.step / envelope.rate, duration)),
     )
@@ -163,7 +149,7 @@ class Sound:
         for gap, block in self.timed_blocks():
             if envelope is None:
                 envelope, self.channels = Envelope(block.rate), len(block.layout.channels)
-            envelope.add(np.zeros(round(gap * envelope.rate), np.float32))
+            envelope.skip(round(gap * envelope.rate))
             envelope.add(_at_rate(_loudness(block), block.rate, envelope.rate))
         return envelope
 
@@ -213,7 +199,7 @@ class Sound:
             except FFmpegError:
                 continue  # the next one may be whole
             for frame in frames:
-                if isinstance(frame, AudioFrame) and frame.samples and frame.rate:
+                if isinstance(frame, AudioFrame) and frame.samples and 0 < frame.rate <= MOST_RATE:
                     yield frame
 
     def packets(self) -> "Iterator[Packet[AudioStream]]":

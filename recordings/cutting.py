@@ -1,14 +1,14 @@
 """Cutting a part out of a recording, into an m4a file of its own that holds nothing else of it.
 
-Only the event handler and the sweep load this, as audio.py. Sound is decoded from the beginning, as audio.py decodes
+Only decoder.py loads this, as audio.py. Sound is decoded from the beginning, as audio.py decodes
 it, so that a moment here is the moment that the waveform shows; what does not belong to the part never reaches the
 encoder. No metadata is carried over: phones write names and places there. Memory stays the same however long it is.
 """
 
+import os
 from collections.abc import Iterator
 from itertools import chain
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -24,14 +24,38 @@ OPTIONS = {"movflags": "+faststart", "fflags": "+bitexact"}  # plays before all 
 SILENCE = 2**16  # samples at a time
 
 
-def cut(file: File, path: Path, start: float, end: float, *, seconds: float) -> float:
-    """Write what is between `start` and `end` (seconds) to `path`, as AAC. Returns how many seconds that is: fewer
-    where the recording ends before, 0 where nothing of it can be decoded, and then there is no file.
+class Again:
+    """What has been written, from its beginning: the encoder reads it once more to put the index first."""
+
+    def __init__(self, output: BinaryIO) -> None:
+        self.descriptor, self.at = output.fileno(), 0
+
+    def read(self, size: int) -> bytes:
+        content = os.pread(self.descriptor, size, self.at)
+        self.at += len(content)
+        return content
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        size = os.fstat(self.descriptor).st_size
+        self.at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self.at, os.SEEK_END: size}[whence]
+        return self.at
+
+    def tell(self) -> int:
+        return self.at
+
+    def close(self) -> None:
+        pass  # it is another's
+
+
+def cut(file: File, output: BinaryIO, start: float, end: float, *, seconds: float) -> float:
+    """Write what is between `start` and `end` (seconds) to `output`, an empty file on the disk, as AAC. Returns how
+    many seconds that is: fewer where the recording ends before, 0 where nothing of it can be decoded, and then nothing
+    is written.
 
     Raises TimeoutError after `seconds`; whatever `file` raises passes through.
     """
     with sound_of(file, seconds=seconds) as sound:
-        return _write(path, part(sound, start, end)) if sound else 0.0
+        return _write(output, part(sound, start, end)) if sound else 0.0
 
 
 def part(sound: Sound, start: float, end: float) -> Iterator[AudioFrame]:
@@ -68,14 +92,14 @@ def _slice(block: AudioFrame, first: int, last: int) -> AudioFrame:
     return frame
 
 
-def _write(path: Path, frames: Iterator[AudioFrame]) -> float:
+def _write(file: BinaryIO, frames: Iterator[AudioFrame]) -> float:
     first = next(frames, None)
     if first is None:
         return 0.0
     rate = next((rate for rate in RATES if rate >= first.rate), RATES[-1])
     layout = "mono" if len(first.layout.channels) == 1 else "stereo"
     samples = 0
-    with av.open(str(path), "w", format="ipod", options=OPTIONS) as output:
+    with av.open(file, "w", format="ipod", options=OPTIONS, io_open=lambda *_: Again(file)) as output:
         stream = output.add_stream("aac", rate=rate)
         assert isinstance(stream, AudioStream)  # noqa: S101 - for mypy
         stream.layout, stream.bit_rate = layout, BIT_RATES[layout]

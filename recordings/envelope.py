@@ -3,10 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from recordings.facts import MOST_STRETCHES, PEAKS
 from recordings.segments import Stretch
-
-PEAKS = 800
-MOST_STRETCHES = 2000
 
 # What counts as sound. Levels are decibels, 0 at full scale; lengths seconds.
 FRAME = 0.02
@@ -40,6 +38,21 @@ class Envelope:
             whole = len(joined) // self.step
         self._append(joined[: whole * self.step].reshape(whole, self.step).max(axis=1, initial=0))
         self.rest = joined[whole * self.step :].copy()
+
+    def skip(self, samples: int) -> None:
+        """Take in so many samples of silence, in no more room than one stretch."""
+        while samples > 0:
+            whole = 0 if len(self.rest) else samples // self.step
+            if not whole:
+                some = min(samples, self.step - len(self.rest))
+                self.add(np.zeros(some, np.float32))
+            elif self.used + whole > self.ROOM:
+                self._halve()
+                continue
+            else:
+                some = whole * self.step
+                self.used, self.samples = self.used + whole, self.samples + some
+            samples -= some
 
     def finish(self) -> NDArray[np.uint16]:
         if len(self.rest) and self.used < self.ROOM:

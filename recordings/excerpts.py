@@ -1,8 +1,8 @@
 """Cutting what a share gives a part of: who does it, how often it is tried, and what becomes of it afterwards.
 
 Sharing puts the share and the sweep's row (`Excerpt`) in, then an empty order object; S3's event about that is the
-first try, the sweep's an hour later the second. A file may bring the decoder down, and its process with it, so a try
-is counted before the file is opened, and after two the share has failed. The recording is safe through all of this.
+first try, the sweep's an hour later the second. A file may bring the process down that decodes it (decoding.py), so a
+try is counted before the file is opened, and after two the share has failed. The recording is safe through all this.
 """
 
 import logging
@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 from recorder_project.problems import Problem
-from recordings import reader, storage
+from recordings import decoding, reader, storage
+from recordings.decoding import SECONDS, UndecodableError
 from recordings.dynamo import Conflict
 from recordings.models import Excerpt, Recording, Share
 from recordings.services import finish_purge, open_account, pauses
@@ -20,7 +21,6 @@ from recordings.writes import claim_excerpt, conclude_excerpt
 
 log = logging.getLogger(__name__)
 
-SECONDS = 600.0  # for one try; Lambda ends a call after 900
 TRIES = 2
 
 
@@ -47,8 +47,8 @@ def cut(row: Recording, share_id: str, *, seconds: float = SECONDS, again: bool 
         return "changed"
     try:
         status = make(row, share, seconds)
-    except TimeoutError:
-        log.warning("Recording %s took too long to cut, try %d", row.id, tries + 1)
+    except (TimeoutError, UndecodableError) as error:
+        log.warning("Recording %s could not be cut, try %d: %s", row.id, tries + 1, error)
         return "preparing"
     except Problem:
         claim_excerpt(share, tries)  # the store's fault and not the file's: not counted
@@ -61,16 +61,14 @@ def cut(row: Recording, share_id: str, *, seconds: float = SECONDS, again: bool 
 
 def make(row: Recording, share: Share, seconds: float) -> str:
     """Cut the part out of the stored bytes, and store it. Returns the share's next status."""
-    # PyAV and numpy take half a second to load, and only who cuts needs them.
-    from recordings import cutting
-
     file = reader.open_object(row.stored_key)
     if file is None:
         return "failed"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "excerpt.m4a"
-        if not cutting.cut(file, path, float(share.start), float(share.end), seconds=seconds):
-            return "failed"
+        with path.open("w+b") as output:
+            if not decoding.cut(file, output, float(share.start), float(share.end), seconds=seconds):
+                return "failed"
         storage.save_file(row.excerpt_key(share.public_id), path, "audio/mp4")
     return "ready"
 

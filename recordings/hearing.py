@@ -1,27 +1,25 @@
 """Listening to a recording after its proof: who does it, how often it is tried, and what is written down.
 
-A file may bring the decoder down, and its process with it. So a try is counted before the file is opened: the first is
-the event's, the second the sweep's, an hour later; the third reads the container alone; after that the recording says
-that it can't be played. It stays safe and downloadable through all of this.
+The file is decoded in a process of its own (decoding.py), which it may bring down; and who started that may come to an
+end for reasons of its own. So a try is counted before the file is opened: the first is the event's, the second the
+sweep's, an hour later; the third reads the container alone; after that the recording says that it can't be played. It
+stays safe and downloadable through all of this.
 """
 
 import logging
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from recorder_project.problems import Problem
-from recordings import reader
+from recordings import decoding, reader
+from recordings.decoding import SECONDS, UndecodableError
 from recordings.dynamo import days_from_now
+from recordings.facts import Facts
 from recordings.models import Ledger, Recording
 from recordings.services import PROOF_DAYS, present, settle
 from recordings.writes import change, claim
 
-if TYPE_CHECKING:
-    from recordings.audio import Facts
-
 log = logging.getLogger(__name__)
 
-SECONDS = 600.0  # for one try; Lambda ends a call after 900
 FULL_TRIES, TRIES = 2, 3
 
 
@@ -35,8 +33,8 @@ def hear(row: Recording, *, seconds: float = SECONDS, again: bool = False) -> Re
         return row
     try:
         facts = listen(row, tries, seconds)
-    except TimeoutError:
-        log.warning("Recording %s took too long to decode, try %d", row.id, tries + 1)
+    except (TimeoutError, UndecodableError) as error:
+        log.warning("Recording %s could not be decoded, try %d: %s", row.id, tries + 1, error)
         return row
     except Problem:
         claim(row, tries, due_at=days_from_now(PROOF_DAYS))  # the store's fault and not the file's: not counted
@@ -47,21 +45,18 @@ def hear(row: Recording, *, seconds: float = SECONDS, again: bool = False) -> Re
     return keep(row, facts) if facts else row
 
 
-def listen(row: Recording, tries: int, seconds: float) -> "Facts | None":
+def listen(row: Recording, tries: int, seconds: float) -> Facts | None:
     """What the file says, read as far as earlier tries advise. None where there is no file any more."""
-    # PyAV and numpy take half a second to load, and only who listens needs them.
-    from recordings.audio import Facts, read, read_header
-
     if tries >= TRIES:
         log.error("Recording %s could not be read in %d tries", row.id, tries)
         return Facts()
     file = reader.open_object(row.stored_key)
     if file is None:
         return None
-    return read(file, seconds=seconds) if tries < FULL_TRIES else read_header(file, seconds=seconds)
+    return decoding.listen(file, seconds=seconds, header=tries >= FULL_TRIES)
 
 
-def keep(seen: Recording, facts: "Facts") -> Recording:
+def keep(seen: Recording, facts: Facts) -> Recording:
     """Write down what was heard, unless the recording has other bytes by now."""
 
     def decide(row: Recording | None, ledger: Ledger) -> Recording:

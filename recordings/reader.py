@@ -6,15 +6,22 @@ from recorder_project.problems import Problem, not_found
 from recordings.storage import edge, get
 
 
-class Reader(io.RawIOBase):
-    """A stored object as a file that can be read anywhere, a block at a time. It holds `KEPT` blocks and no more."""
+class OverreadError(Exception):
+    """Far more was asked for than there is: a file that has its reader jump back and forth, or a reader gone wild."""
 
-    BLOCK, KEPT = 4 * 2**20, 4
+
+class Reader(io.RawIOBase):
+    """A stored object as a file that can be read anywhere, a block at a time. It holds `KEPT` blocks and no more, and
+    gets each block `AGAIN` times on average and `MORE` beside that, and then no more.
+    """
+
+    BLOCK, KEPT, AGAIN, MORE = 4 * 2**20, 4, 4, 64
 
     def __init__(self, key: str) -> None:
         self.key = key
         self.size = 0
         self.at = 0
+        self.fetched = 0  # blocks
         self.blocks: dict[int, bytes] = {}
         self.block(0)
 
@@ -42,8 +49,11 @@ class Reader(io.RawIOBase):
         return taken
 
     def block(self, number: int) -> bytes:
-        """One GetObject, unless it is at hand. Raises 404 where the object has gone."""
+        """One GetObject, unless it is at hand. Raises 404 where the object has gone, OverreadError."""
         if number not in self.blocks:
+            if self.fetched >= self.AGAIN * (self.size // self.BLOCK) + self.MORE:
+                raise OverreadError
+            self.fetched += 1
             first = number * self.BLOCK
             with edge():
                 answer = get(self.key, Range=f"bytes={first}-{first + self.BLOCK - 1}")

@@ -8,9 +8,10 @@ from contextlib import suppress
 
 from recorder_project.problems import Problem
 from recordings.completion import complete, give_up, verify
+from recordings.decoding import SECONDS
 from recordings.dynamo import Conflict, now
 from recordings.excerpts import tend
-from recordings.hearing import SECONDS, hear
+from recordings.hearing import hear
 from recordings.models import SHARDS, Recording, Work
 from recordings.services import continue_emptying, finish_purge, purge
 from recordings.writes import finish_work

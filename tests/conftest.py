@@ -9,7 +9,9 @@ import pytest
 from django.core.management import call_command
 from moto import mock_aws
 
+from recordings import decoding
 from tests.client import Client, sign_up
+from tests.decoding import in_thread
 
 DAY, LONGEST = 86400, 60  # seconds: of a day, and more than a test takes
 
@@ -33,6 +35,20 @@ def aws() -> Iterator[None]:
     with mock_aws():
         call_command("create_tables", verbosity=0)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are decoded in a thread, over the same pipes, since a process costs a third of a second. Tests of the
+    process itself ask for `real_decoder`.
+    """
+    if "real_decoder" not in request.fixturenames:
+        monkeypatch.setattr(decoding, "started", in_thread)
+
+
+@pytest.fixture
+def real_decoder() -> None:
+    """A process of its own for each file, as everywhere outside of tests."""
 
 
 # An auth_key, a share's token, a JWT, and the secrets that the tests of logins make up.

@@ -65,7 +65,8 @@ def test_nobody_else_reads_the_environment() -> None:
         for path in (ROOT / package).rglob("*.py")
         if re.search(r"os\.environ(\[|\.get)|getenv", path.read_text())
     ]
-    assert sorted(readers) == ["local/aws.py", "recorder_project/settings.py"]
+    # The last one hands on, unread, what its process needs to find Python's own library.
+    assert sorted(readers) == ["local/aws.py", "recorder_project/settings.py", "recordings/decoding.py"]
 
 
 def test_every_link_in_docs_leads_somewhere() -> None:

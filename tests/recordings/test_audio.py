@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from recordings import audio
-from recordings.audio import Facts
 from recordings.envelope import Envelope, find_sound
+from recordings.facts import Facts
 from recordings.segments import pack, unpack
 from tests.sound import FORMS, encode, rate_of, silence, tone
 
@@ -207,3 +207,23 @@ def test_stretches_survive_packing() -> None:
 
 def test_every_form_is_one_that_may_be_opened() -> None:
     assert not re.search(r"hls|concat|dash|rtsp|image|sdp", audio.FORMATS)
+
+
+def test_silence_takes_no_room() -> None:
+    """Gaps of ten minutes, at rates that no sound has: the sound between them stays where it was."""
+    envelope, plain = Envelope(8000), Envelope(8000)
+    for seconds in (0.3, 599.9, 0.0001, 77.7):
+        envelope.add(tone(1, 8000))
+        plain.add(tone(1, 8000))
+        envelope.skip(round(seconds * 8000))
+        plain.add(silence(seconds, 8000))
+    assert (envelope.samples, envelope.step) == (plain.samples, plain.step)
+    assert np.array_equal(envelope.finish(), plain.finish())
+    long = Envelope(768_000)
+    for _ in range(1000):
+        long.add(np.ones(960, np.float32))
+        long.skip(600 * 768_000)
+    assert long.peaks.nbytes == plain.peaks.nbytes
+    assert len(long.rest) < 2**24
+    assert long.samples == 1000 * (600 * 768_000 + 960)
+    assert np.count_nonzero(long.finish()) in range(999, 2001)
