@@ -8,9 +8,9 @@ from recorder_project.logs import count, measure
 from recorder_project.problems import Problem
 from recordings import storage
 from recordings.dynamo import days_from_now, now, seconds_since
-from recordings.models import MULTIPART, Ledger, Recording, used_bytes
-from recordings.services import PROOF_DAYS, find, leave_to_sweep, pauses, present, settle
-from recordings.uploads import LEAST_PART, check_quota, clear, declare, length_of, part_count, restart
+from recordings.models import MULTIPART, Ledger, Recording
+from recordings.services import PROOF_DAYS, find, is_over, pauses, present, settle
+from recordings.uploads import LEAST_PART, clear, declare, length_of, part_count, restart
 from recordings.writes import change
 
 # What was heard of other bytes says nothing of these.
@@ -206,31 +206,6 @@ def give_up(user_id: str, id: str, *, until: str) -> str:
     return settle(user_id, id, decide)
 
 
-def adopt(seen: Recording, attempt: str, size: int) -> bool:
-    """Let an upload or a mismatch go on with an attempt that is proven to have its bytes, unless it has moved on.
-    Returns False where the quota has no room for them.
-    """
-
-    def decide(row: Recording | None, ledger: Ledger) -> None:
-        if row is None or row.version != seen.version:
-            return
-        values: dict[str, Any] = {"attempt": attempt, "size": size, "upload_id": None, "any_parts": None}
-        if row.status == "mismatch":
-            values |= {"kept": row.kept or row.attempt, "kept_size": row.stored_size, "due_at": due_at(row)}
-        check_quota(ledger, used_bytes(size, values.get("kept_size")) - row.used_bytes)
-        clear(row)
-        values["discarded"] = [row.leftover] if row.awaits_bytes else None
-        leave_to_sweep(clear, change(row, ledger, values))
-
-    try:
-        settle(seen.user_id, seen.id, decide)
-    except Problem as problem:
-        if problem.code != "quota_exceeded":
-            raise
-        return False
-    return True
-
-
 def store(user_id: str, content: bytes, declared: dict[str, Any]) -> tuple[Recording, bool]:
     """Keep bytes that came through the server, and whether the recording is new. The row is written first.
 
@@ -254,10 +229,11 @@ def store(user_id: str, content: bytes, declared: dict[str, Any]) -> tuple[Recor
         try:
             ready = settle(user_id, row.id, decide, row=row)
         except Problem as problem:
-            if problem.code == "account_closed":
+            if problem.code == "account_closed" and is_over(row):
                 storage.erase(row.key)
             raise
         if ready:
             return ready, is_new
-        storage.erase(row.key)  # no row names it any more, and none ever will
+        if is_over(row):
+            storage.erase(row.key)
     raise AssertionError  # pauses() ends by raising

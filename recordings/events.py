@@ -1,18 +1,22 @@
 """What an S3 event leads to: the same completion as the app's own call, the proof, then the sound; no stray object."""
 
+import datetime
 import logging
 import re
 
-from recorder_project.problems import Problem
+from recorder_project.problems import Problem, unavailable
 from recordings import storage
-from recordings.completion import adopt, complete, verify
+from recordings.adopting import adopt
+from recordings.completion import complete, verify
 from recordings.excerpts import fill_order
 from recordings.hearing import hear
 from recordings.models import Change, Ledger, Recording
 from recordings.services import finish_purge
-from recordings.storage import Stored
+from recordings.storage import Listed, Stored
 
 log = logging.getLogger(__name__)
+
+LOOKS = 5  # at an object whose recording changes meanwhile
 
 PLACE = r"recordings/(?P<user_id>[0-9a-f]{32})/(?P<id>[0-9a-f]{32})"
 KEY = re.compile(PLACE + r"/(?P<attempt>[0-9a-f]{32})", re.ASCII)
@@ -29,6 +33,14 @@ def object_created(key: str) -> str:
     match = place_of(key)
     if not match:
         return "foreign"
+    for _ in range(LOOKS):
+        if (outcome := settle_created(key, match)) != "adopted":
+            return outcome
+    raise unavailable()
+
+
+def settle_created(key: str, match: re.Match[str]) -> str:
+    """Returns `adopted` where the recording may have a copy by now, so that this object has to be looked at again."""
     row = Recording.find(match["id"], match["user_id"])
     if row is None or key not in (row.key, row.stored_key, *row.excerpt_keys):
         return settle_stray(key, match, row)
@@ -71,24 +83,32 @@ def settle_stray(key: str, match: re.Match[str], row: Recording | None) -> str:
         return remove(key)
     purged = Change.purged(match["user_id"], match["id"], match["attempt"])
     if row and row.status != "purging":
-        return settle_beside(key, match["attempt"], row, stored, purged=purged)
+        return settle_beside(key, row, stored, purged=purged)
     return remove(key, for_good=True) if purged else leave(match["user_id"], match["id"])
 
 
-def settle_beside(key: str, attempt: str, row: Recording, stored: Stored, *, purged: bool | None) -> str:
+def settle_beside(key: str, row: Recording, stored: Stored, *, purged: bool | None) -> str:
     """Of a recording that is there, under another attempt: an older one, or a newer one than a restored row knows."""
     if row.status == "ready" and not row.verified_at:
         row = verify(row.user_id, row.id)
     wanting = row.status in ("uploading", "mismatch") and purged is False and key not in dict(row.leftovers)
-    if wanting and (stored.sha256 or storage.digest(key)) == row.sha256:
-        return object_created(key) if adopt(row, attempt, stored.size) else remove(key)
+    if wanting and (source := proven(key, stored, row.sha256)):
+        return "adopted" if adopt(row, source) else remove(key)
     if row.status == "uploading":
         return remove(key, for_good=bool(purged))
     own = storage.stat(row.stored_key)
     if own is None:
         return leave(row.user_id, row.id)
-    proven = bool(row.verified_at) and own.size == row.size and own.sha256 in (None, row.sha256)
-    return remove(key, for_good=proven)
+    safe = bool(row.verified_at) and own.size == row.size and own.sha256 in (None, row.sha256)
+    return remove(key, for_good=safe)
+
+
+def proven(key: str, stored: Stored, sha256: str) -> Listed | None:
+    """The object, if its bytes are those with this hash. Read where S3 does not say it."""
+    found = stored if stored.sha256 else storage.read(key)
+    if found is None or found.sha256 != sha256:
+        return None
+    return Listed(key, found.size, datetime.datetime.now(datetime.UTC), etag=found.etag)
 
 
 def remove(key: str, *, for_good: bool = False) -> str:

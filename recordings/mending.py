@@ -6,18 +6,20 @@ had the recording deleted for good; a versioned bucket keeps even that for a wee
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 from django.conf import settings
 
 from recordings import storage
-from recordings.completion import adopt, complete, make_ready, verify
-from recordings.dynamo import Conflict, days_from_now, now, stamp
-from recordings.models import Change, Ledger, Recording, due_shard
-from recordings.services import patience, settle
+from recordings.adopting import adopt
+from recordings.completion import make_ready
+from recordings.dynamo import Conflict, days_from_now, stamp
+from recordings.models import Change, Ledger, Recording, due_shard, life_of
+from recordings.services import is_over, patience, settle
 from recordings.storage import Listed
-from recordings.uploads import clear, id_of
+from recordings.uploads import clear, id_of, new_recording
 from recordings.writes import add, change, entomb, forget, rebook
 
 
@@ -99,33 +101,44 @@ def restore_bytes(row: Recording, *, gone: bool) -> Remedy:
 def find_bytes(row: Recording) -> Listed | None:
     """A stored version of any attempt that is proven to be the recording."""
     for version in storage.list_versions(f"recordings/{row.user_id}/{row.id}/"):
-        if version.size == row.size and storage.digest(version.key, version.id) == row.sha256:
-            return version
+        found = storage.read(version.key, version.id) if version.size == row.size else None
+        if found and found.sha256 == row.sha256:
+            return replace(version, etag=found.etag)
     return None
 
 
 def bring_back(seen: Recording, source: Listed) -> None:
-    """Make proven bytes the row's own, and the row `ready`."""
-    storage.copy(source, seen.key, seen.content_type)
-    row = Recording.find(seen.id, seen.user_id)
-    if row is None or seen.key not in (row.key, row.stored_key):
-        storage.delete(seen.key)  # purged or begun anew meanwhile
+    """Make proven bytes the row's own, and the row `ready`. Nobody can put parts together at the key of one that is
+    ready, so its bytes come back there; any other gets a place for them.
+    """
+    if seen.status != "ready":
+        take_in(seen, source)
+    elif not storage.copy(source, seen.key, seen.content_type):
         raise Conflict
-    if row.awaits_bytes:
-        complete(row.user_id, row.id)
-        verify(row.user_id, row.id)
-    elif not row.verified_at:
-        settle(row.user_id, row.id, lambda row, ledger: call_ready(seen, row, ledger))
+    elif is_over(seen):
+        storage.delete(seen.key)
+        raise Conflict
+    elif not seen.verified_at:
+        settle(seen.user_id, seen.id, lambda row, ledger: call_ready(seen, row, ledger))
+
+
+def take_in(seen: Recording, source: Listed) -> None:
+    if not adopt(seen, source):
+        raise Conflict("the quota has no room for them")
+    row = Recording.find(seen.id, seen.user_id)
+    if row is None or not row.verified_at:
+        raise Conflict
 
 
 def call_ready(seen: Recording, row: Recording | None, ledger: Ledger) -> None:
-    if row and row.attempt == seen.attempt and row.status in ("ready", "mismatch") and not row.kept:
+    if row and row.attempt == seen.attempt and row.status == "ready":
         make_ready(row, ledger, proven=True)
 
 
 def bring_back_other(row: Recording, source: Listed) -> None:
-    storage.copy(source, row.stored_key, row.content_type)
+    """First the row says that these are other bytes, so that they can come over none that are proven."""
     call_mismatch(row)
+    storage.copy(source, row.stored_key, row.content_type)
 
 
 def call_mismatch(seen: Recording) -> None:
@@ -153,23 +166,13 @@ def home(item: Listed, user_id: str, id: str, attempt: str) -> Remedy:
         return Remedy("deleted: its owner had the recording purged", lambda: storage.delete(item.key))
     if row and proven_without(row):
         return Remedy("deleted: the recording is verified without it", lambda: storage.delete(item.key))
-    sha256 = storage.digest(item.key)
+    found = storage.read(item.key)
+    source, sha256 = (replace(item, size=found.size, etag=found.etag), found.sha256) if found else (item, None)
     if row and sha256 == row.sha256:
-        return Remedy("these are the recording's bytes: it gets them", lambda: give(item, attempt, row))
+        return Remedy("these are the recording's bytes: it gets them", lambda: bring_back(row, source))
     if row is None and sha256 and id_of(user_id, sha256) == id:
-        return Remedy("recovered into a recording", lambda: recover(item, user_id, id, attempt, sha256))
+        return Remedy("recovered into a recording", lambda: recover(source, user_id, id, life_of(attempt), sha256))
     return Remedy("none: its bytes are not what its key says, and may be all there is", None)
-
-
-def give(item: Listed, attempt: str, row: Recording) -> None:
-    """A row that expects bytes of another size can't take a copy: it takes the attempt itself."""
-    if not row.awaits_bytes or item.size == row.size:
-        bring_back(row, item)
-    elif not adopt(row, attempt, item.size):
-        raise Conflict("the quota has no room for them")
-    else:
-        complete(row.user_id, row.id)
-        verify(row.user_id, row.id)
 
 
 def proven_without(row: Recording) -> bool:
@@ -180,23 +183,22 @@ def proven_without(row: Recording) -> bool:
     return (stored.sha256 or storage.digest(row.key)) == row.sha256
 
 
-def recover(item: Listed, user_id: str, id: str, attempt: str, sha256: str) -> None:
-    """Put in the row that an object has lost. What the owner called it, nobody knows any more."""
-    moment, content_type = now(), storage.content_type(item.key)
+def recover(item: Listed, user_id: str, id: str, life: str, sha256: str) -> None:
+    """A row for an object that has lost its own, of the same life, and then a copy of it. What the owner called it,
+    nobody knows any more.
+    """
+    declared = {"name": "Recovered recording", "size": item.size, "sha256": sha256, "recorded_at": stamp(item.moment)}
+    declared["content_type"] = storage.content_type(item.key)
 
-    def decide(row: Recording | None, ledger: Ledger) -> None:
-        if row is not None:
-            return
-        row = Recording(id, user_id, name="Recovered recording", size=item.size, sha256=sha256)
-        row.content_type, row.recorded_at = content_type, stamp(item.moment)
-        row.created_at = row.updated_at = row.verified_at = moment
-        row.status, row.attempt = "ready", attempt
-        for name, value in misplaced(row).items():
-            setattr(row, name, value)
-        row.due_shard = due_shard(id) if row.due_at else None
-        add(row, ledger)
+    def decide(row: Recording | None, ledger: Ledger) -> Recording:
+        if row is None:
+            return add(new_recording(user_id, id, declared, any_parts=False, life=life), ledger)
+        return row
 
-    settle(user_id, id, decide)
+    take_in(settle(user_id, id, decide), item)
+    row = Recording.find(id, user_id)
+    if row and proven_without(row):
+        storage.delete(item.key)
 
 
 def clear_leftovers(row: Recording) -> None:

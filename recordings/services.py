@@ -87,6 +87,12 @@ def find_heard(user_id: str, id: str) -> Recording:
     return row
 
 
+def is_over(seen: Recording) -> bool:
+    """Whether the recording has let go of the attempt that was seen: for good, since it never takes one again."""
+    row = Recording.find(seen.id, seen.user_id)
+    return row is None or row.status == "purging" or seen.attempt not in (row.attempt, row.kept)
+
+
 def present(row: Recording | None) -> Recording:
     if row is None or row.status == "purging":
         raise not_found()

@@ -13,7 +13,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,26 +32,35 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 CONNECT_TIMEOUT, READ_TIMEOUT, TRIES = 1, 5, 3  # seconds, of each try; see deadline.py
+COPY_TIMEOUT = 300  # seconds: S3 answers a CopyObject when all is copied
+PARTS: Any = {"multipart_chunksize": 256 * 2**20}  # of larger copies, in bytes
+MOST_COPY = 5 * 10**9  # bytes, https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
 CHUNK = 1024 * 1024
 ABSENT = {"404", "NoSuchKey", "NotFound"}
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What S3 says of an object: its size in bytes, and its SHA-256 in hex where the store kept one."""
+    """What S3 says of an object: its size in bytes, and its SHA-256 in hex where the store kept one. `etag` is another
+    for other bytes.
+    """
 
     size: int
     sha256: str | None
+    etag: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
 class Listed:
-    """An object as the bucket's listing has it, or an upload that has not ended; `id` is its version's or its own."""
+    """An object as the bucket's listing has it, or an upload that has not ended; `id` is its version's or its own.
+    With an `etag`, its bytes alone are meant, whatever is under its key by now.
+    """
 
     key: str
     size: int
     moment: datetime.datetime  # last written, or begun; aware
     id: str = ""
+    etag: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,10 +102,11 @@ def session() -> "Session":
 
 
 @cache
-def _s3() -> Any:
+def _s3(**timeouts: int) -> Any:
     """boto3's resource for the endpoint that the server itself uses."""
     endpoint = settings.S3_ENDPOINT_URL
-    s3 = session().resource("s3", region_name=settings.AWS_REGION, endpoint_url=endpoint, config=config(endpoint))
+    how = config(endpoint).merge(Config(**timeouts))  # type: ignore[arg-type]
+    s3 = session().resource("s3", region_name=settings.AWS_REGION, endpoint_url=endpoint, config=how)
     s3.meta.client.meta.events.register("before-call.s3", lambda model, **_: called(model.name))
     s3.meta.client.meta.events.register("before-send.s3", begin_in_time)
     return s3
@@ -104,6 +114,12 @@ def _s3() -> Any:
 
 def client() -> "S3Client":
     made: S3Client = _s3().meta.client
+    return made
+
+
+def copier() -> "S3Client":
+    """A client with the patience that copies take."""
+    made: S3Client = _s3(read_timeout=COPY_TIMEOUT).meta.client
     return made
 
 
@@ -167,15 +183,21 @@ def stat(key: str) -> Stored | None:
             if error.response["Error"].get("Code") in ABSENT:
                 return None
             raise
-    checksum = head.get("ChecksumSHA256", "")
-    in_parts = "-" in head.get("ETag", "") or head.get("ChecksumType") == "COMPOSITE"
+    checksum, etag = head.get("ChecksumSHA256", ""), head.get("ETag", "")
+    in_parts = "-" in etag or head.get("ChecksumType") == "COMPOSITE"
     if not checksum or "-" in checksum or in_parts:  # a hash of the parts' hashes
-        return Stored(head["ContentLength"], None)
-    return Stored(head["ContentLength"], base64.b64decode(checksum).hex())
+        return Stored(head["ContentLength"], None, etag)
+    return Stored(head["ContentLength"], base64.b64decode(checksum).hex(), etag)
 
 
-def digest(key: str, version_id: str = "") -> str | None:
+def digest(key: str) -> str | None:
     """The SHA-256 of the stored bytes, in hex, read in constant memory; None where there is no object."""
+    found = read(key)
+    return found.sha256 if found else None
+
+
+def read(key: str, version_id: str = "") -> Stored | None:
+    """What the stored bytes themselves say, read in constant memory; None where there is no object."""
     which: Any = {"VersionId": version_id} if version_id else {}
     with edge():
         answer = get(key, **which)
@@ -185,7 +207,7 @@ def digest(key: str, version_id: str = "") -> str | None:
         for chunk in answer["Body"].iter_chunks(CHUNK):
             begin_in_time()
             sha256.update(chunk)
-        return sha256.hexdigest()
+        return Stored(answer["ContentLength"], sha256.hexdigest(), answer.get("ETag", ""))
 
 
 def get(key: str, **options: Any) -> Any:
@@ -322,14 +344,37 @@ def list_versions(prefix: str) -> Iterator[Listed]:
                 yield Listed(item["Key"], item["Size"], item["LastModified"], version)
 
 
-def copy(source: Listed, key: str, content_type: str) -> None:
-    """Make the bytes of one version the current ones of `key`, without reading them."""
+def copy(source: Listed, key: str, content_type: str) -> bool:
+    """Make the bytes of one version the current ones of `key`, without reading them. Returns False where they are
+    gone, or where others are in their place.
+
+    One CopyObject, which gives the object a SHA-256 of its own, also where its source came in parts. What is too large
+    for that is copied in parts.
+    """
     which: Any = {"Bucket": settings.RECORDINGS_BUCKET, "Key": source.key}
+    how: Any = {"ContentType": content_type, "MetadataDirective": "REPLACE"}
     if source.id:
         which["VersionId"] = source.id
-    how = {"ContentType": content_type, "MetadataDirective": "REPLACE", "ChecksumAlgorithm": "SHA256"}
+    if source.etag:
+        how["CopySourceIfMatch"] = source.etag
     with edge():
-        client().copy(which, settings.RECORDINGS_BUCKET, key, ExtraArgs=how)
+        try:
+            if source.size <= MOST_COPY:
+                how["ChecksumAlgorithm"] = "SHA256"
+                copier().copy_object(Bucket=settings.RECORDINGS_BUCKET, Key=key, CopySource=which, **how)
+            else:
+                copier().copy(which, settings.RECORDINGS_BUCKET, key, ExtraArgs=how, Config=_in_parts())
+        except ClientError as error:
+            if error.response["Error"].get("Code") in {*ABSENT, "NoSuchVersion", "PreconditionFailed", "412"}:
+                return False
+            raise
+    return True
+
+
+def _in_parts() -> Any:
+    from boto3.s3.transfer import TransferConfig
+
+    return TransferConfig(use_threads=False, **PARTS)
 
 
 def content_type(key: str) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from django.conf import settings
@@ -29,9 +29,9 @@ def create(user_id: str, declared: dict[str, Any]) -> tuple[Recording, bool, dic
     """`declare`, and what the app has to send where: None when there is nothing to send."""
     row, is_new = declare(user_id, declared)
     received: list[int] | None = []
-    if row.awaits_bytes and row.upload_id and not is_new:
+    if row.awaits_bytes and not is_new and (row.upload_id or row.size >= MULTIPART):
         received = received_parts(row)
-    if received is None:  # the multipart upload is gone, and no object came of it
+    if received is None:  # there is no multipart upload any more, and no object came of it
         row, received = settle(user_id, row.id, lambda again, ledger: renew(row, again, ledger)), []
     return row, is_new, what_is_missing(row, received)
 
@@ -73,11 +73,18 @@ def declare(user_id: str, declared: dict[str, Any], *, any_parts: bool = False) 
     return settle(user_id, id, decide)
 
 
-def new_recording(user_id: str, id: str, declared: dict[str, Any], any_parts: bool) -> Recording:
+def new_attempt(life: str = "") -> str:
+    """A name that no attempt has had, of a new life unless it goes on with one. There is no other source of names: a
+    recording that has let go of an attempt can't take it again.
+    """
+    return (life or secrets.token_hex(8)) + secrets.token_hex(8)
+
+
+def new_recording(user_id: str, id: str, declared: dict[str, Any], any_parts: bool, life: str = "") -> Recording:
     moment = now()
     due_at = days_from_now(settings.UPLOAD_DAYS)
     row = Recording(id, user_id, created_at=moment, updated_at=moment, due_shard=due_shard(id), due_at=due_at)
-    row.status, row.shelf, row.attempt = "uploading", f"{user_id}#uploading", secrets.token_hex(16)
+    row.status, row.shelf, row.attempt = "uploading", f"{user_id}#uploading", new_attempt(life)
     row.recorded_at, row.any_parts = moment, any_parts or None
     for name, value in declared.items():
         setattr(row, name, value)
@@ -108,21 +115,24 @@ def upload_for(key: str, content_type: str, size: int, *, any_parts: bool) -> It
         raise
 
 
-def restart(row: Recording, ledger: Ledger, values: dict[str, Any] | None = None) -> Recording:
+def restart(row: Recording, ledger: Ledger, values: dict[str, Any] | None = None, *, whole: bool = False) -> Recording:
     """Give the recording a new attempt, with a key of its own. Once the row has let go of the old attempt, what was
     sent for it goes at once, unless `values` keep it: bytes that nobody counts could pile up otherwise. The row
     remembers it all the same, and the next such step deletes what has come late.
+
+    What comes `whole` has no multipart upload, however large it is.
     """
     values = values or {}
     clear(row)
-    attempt = row.life + secrets.token_hex(8)
+    attempt = new_attempt(row.life)
     news: dict[str, Any] = {"attempt": attempt, "begun_at": now()}
     if not values.get("trashed_at", row.trashed_at):  # what stays in the trash is due for that already
         news["due_at"] = days_from_now(settings.UPLOAD_DAYS)
     if "kept" not in values:
         news["discarded"] = [row.leftover]
     size, any_parts = values.get("size", row.size), bool(values.get("any_parts", row.any_parts))
-    with upload_for(row.key_of(attempt), row.content_type, size, any_parts=any_parts) as upload_id:
+    key = row.key_of(attempt)
+    with nullcontext() if whole else upload_for(key, row.content_type, size, any_parts=any_parts) as upload_id:
         row = change(row, ledger, {**values, **news, "upload_id": upload_id})
     leave_to_sweep(clear, row)
     return row
@@ -223,7 +233,7 @@ def length_of(size: int, number: int) -> int:
 
 def received_parts(row: Recording) -> list[int] | None:
     """The numbers of the parts that S3 holds whole; all of them once they are put together; None where all is gone."""
-    parts = storage.list_parts(row.key, row.upload_id or "")
+    parts = storage.list_parts(row.key, row.upload_id) if row.upload_id else None
     if parts is not None:
         return [part.number for part in parts if part.size == length_of(row.size, part.number)]
     return list(range(1, part_count(row.size) + 1)) if storage.stat(row.key) else None

@@ -105,7 +105,7 @@ def sessions(user_id: str) -> list[Session]:
 
 
 def _clients() -> list[Any]:
-    return [dynamo().client, storage.client()]
+    return [dynamo().client, storage.client(), storage.copier()]
 
 
 @contextmanager

@@ -1,5 +1,8 @@
 """The strict S3 is strict: what the other tests expect to be refused, it refuses. moto would take all of it."""
 
+import datetime
+from typing import Any
+
 import boto3
 import pytest
 import requests
@@ -58,3 +61,38 @@ def test_refuses_a_url_signed_with_another_secret() -> None:
     url = stranger.generate_presigned_url("get_object", Params={"Bucket": settings.RECORDINGS_BUCKET, "Key": KEY})
     assert put() == 200
     assert requests.get(url, timeout=60).status_code == 403
+
+
+def found(key: str = KEY) -> storage.Listed:
+    stored = storage.stat(key)
+    assert stored
+    return storage.Listed(key, stored.size, datetime.datetime.now(datetime.UTC), etag=stored.etag)
+
+
+def test_copies_what_was_proven_and_nothing_else() -> None:
+    """And gives the copy a SHA-256 of the whole, also where its source came in parts."""
+    upload_id = storage.start_multipart(KEY, "audio/wav")
+    where: Any = {"Bucket": settings.RECORDINGS_BUCKET, "Key": KEY, "UploadId": upload_id}
+    storage.client().upload_part(**where, PartNumber=1, Body=BODY, ChecksumAlgorithm="SHA256")
+    storage.finish_multipart(KEY, upload_id, storage.list_parts(KEY, upload_id) or [])
+    source = found()
+    assert storage.stat(KEY) == storage.Stored(len(BODY), None)
+    assert storage.copy(source, f"{KEY}-copy", "audio/ogg")
+    assert storage.stat(f"{KEY}-copy") == storage.Stored(len(BODY), sha256(BODY))
+    assert storage.content_type(f"{KEY}-copy") == "audio/ogg"
+    storage.save(KEY, b"other bytes", "audio/wav")
+    assert not storage.copy(source, f"{KEY}-copy", "audio/ogg")
+    storage.delete(KEY)
+    assert not storage.copy(source, f"{KEY}-copy", "audio/ogg")
+    assert storage.digest(f"{KEY}-copy") == sha256(BODY)
+
+
+def test_copies_in_parts_what_is_too_large_for_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "MOST_COPY", 1)
+    storage.save(KEY, BODY, "audio/wav")
+    source = found()
+    monkeypatch.setattr(storage, "PARTS", {"multipart_threshold": 1, "multipart_chunksize": 5 * 2**20})
+    assert storage.copy(source, f"{KEY}-copy", "audio/ogg")
+    assert storage.digest(f"{KEY}-copy") == sha256(BODY)
+    storage.save(KEY, b"other bytes", "audio/wav")
+    assert not storage.copy(source, f"{KEY}-copy", "audio/ogg")
