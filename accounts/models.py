@@ -6,6 +6,7 @@ What must hold under concurrency is a condition here and in writes.py, which has
 import datetime
 import secrets
 import time
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -137,6 +138,42 @@ class Throttle(Table):
         row = cls(f"throttle:{scope}:{who}:{window}", "throttle")
         row.update([Throttle.hits.add(1), Throttle.expires_at.set(expires_at)])
         return row.hits
+
+
+class Guesses(Table):
+    """How often somebody was wrong about one thing lately, and when they may guess again."""
+
+    class Meta:
+        table_name = settings.USERS_TABLE
+
+    id = UnicodeAttribute(hash_key=True)
+    auth_key = UnicodeAttribute(range_key=True, default="guesses")
+    wrong = IntegerAttribute()
+    next_at = IntegerAttribute(null=True)
+    expires_at = IntegerAttribute()
+
+    @classmethod
+    def take(cls, who: str, *, moment: int, expires_at: int, pause: Callable[[int], int]) -> int:
+        """Count a guess as wrong before anybody looks at it, so that many at once are no more than one by one.
+        `pause` says how many seconds come after so many. Returns 0, or the seconds until this one may be made: then
+        it is not counted. One UpdateItem, a second one once there are pauses.
+        """
+        row = cls(f"guesses:{who}", "guesses")
+        may: Any = cls.next_at.does_not_exist() | (cls.next_at <= moment)
+        try:
+            row.update([cls.wrong.add(1), cls.expires_at.set(expires_at)], condition=may)
+            if seconds := pause(row.wrong):
+                row.update([cls.next_at.set(moment + seconds)], condition=may)
+        except UpdateError as error:
+            if error.cause_response_code != "ConditionalCheckFailedException":
+                raise
+            row = cls.find(row.id, row.auth_key) or row
+            return max(1, (row.next_at or 0) - moment)
+        return 0
+
+    @classmethod
+    def forget(cls, who: str) -> None:
+        cls(f"guesses:{who}", "guesses").delete()
 
 
 class Revocation(Table):

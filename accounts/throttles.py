@@ -10,8 +10,11 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
-from accounts.models import Throttle
+from accounts.models import Guesses, Throttle
 from recorder_project.problems import Problem
+
+FREE, LONGEST = 10, 300  # wrong guesses of one address without a pause; seconds of a pause
+DAY = 86400
 
 # scope: (how often, within how many seconds)
 LIMITS = {
@@ -21,9 +24,7 @@ LIMITS = {
     "key": (60, 60),  # bad keys, an address
     "link": (10, 60),  # an account
     "close": (5, 60),  # an account
-    "share": (300, 60),  # an address; a player asks for many ranges
-    "share_password": (10, 600),  # a share and an address
-    "share_passwords": (100, 3600),  # a share
+    "share": (3000, 60),  # an address: a school is one, and each of its players asks for many ranges
     "feed": (300, 60),  # an address: an app that gets a whole feed asks for each recording
 }
 
@@ -39,6 +40,38 @@ def hit(scope: str, who: str) -> None:
     if Throttle.hit(scope, who, window, expires_at=ends_at + 60) > most:
         detail = f"At most {most} of these in {seconds} seconds. Wait as long as Retry-After says."
         raise Problem(429, "too_many_requests", detail, retry_after=max(1, int(ends_at - moment) + 1))
+
+
+def guess(what: str, request: HttpRequest) -> None:
+    """Take one guess at `what`, a password. Raises 429 while the address that it comes from has to wait.
+
+    Only wrong guesses count: `guessed` takes back what was right. After FREE of them each makes the address wait twice
+    as long as the one before, for LONGEST at most, and nobody else: what strangers do keeps out nobody who knows it.
+    A day later all is forgotten.
+    """
+    if not settings.THROTTLE:
+        return
+    moment = int(time.time())
+    who, ends_at = _guesser(what, request, moment)
+    if wait := Guesses.take(who, moment=moment, expires_at=ends_at + 60, pause=_pause):
+        raise Problem(429, "too_many_requests", f"Wait {wait} seconds before the next guess.", retry_after=wait)
+
+
+def guessed(what: str, request: HttpRequest) -> None:
+    """The last guess of this address was right."""
+    if settings.THROTTLE:
+        Guesses.forget(_guesser(what, request, int(time.time()))[0])
+
+
+def _guesser(what: str, request: HttpRequest, moment: int) -> tuple[str, int]:
+    """Who guesses what on this day, and when the day ends. An IPv6 site, which has 65,536 networks, is one."""
+    day = moment // DAY
+    return f"{what}:{network(address(request))}:{day}", (day + 1) * DAY
+
+
+def _pause(wrong: int) -> int:
+    """Seconds to wait after so many wrong guesses."""
+    return min(LONGEST, 2 ** min(wrong - FREE, 10)) if wrong > FREE else 0
 
 
 def address(request: HttpRequest) -> str:
@@ -59,6 +92,11 @@ def address(request: HttpRequest) -> str:
     trusted = settings.TRUSTED_PROXIES
     hop = hops[-1 - trusted] if len(hops) > trusted else hops[-1] if hops else ""
     return _network(hop)
+
+
+def network(whose: str) -> str:
+    """What one site has: an IPv4 address, or 48 bits of IPv6 (https://www.ripe.net/publications/docs/ripe-690)."""
+    return str(ipaddress.ip_network(whose.replace("/64", "/48"), strict=False)) if ":" in whose else whose
 
 
 def _source(context: Any) -> str:

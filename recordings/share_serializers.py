@@ -5,8 +5,9 @@ from typing import Any
 
 from rest_framework import serializers
 
+from recorder_project.tokens import new_password
 from recordings.dynamo import stamp
-from recordings.fields import Moment, Number, StrictSerializer, Text
+from recordings.fields import Flag, Moment, Number, StrictSerializer, Text
 from recordings.models import Share
 
 DEFAULT_DAYS = 7
@@ -39,7 +40,10 @@ def error(field: str, code: str, detail: str) -> serializers.ValidationError:
 class ShareCreateSerializer(StrictSerializer):
     expires_at = Moment(required=False, help_text="At most a year from now. Defaults to 7 days from now.")
     password = Text(
-        min_length=1, max_length=128, trim_whitespace=False, required=False, help_text="Asked for before listening."
+        min_length=8, max_length=128, trim_whitespace=False, required=False, help_text="Asked for before listening."
+    )
+    generate_password = Flag(
+        default=False, help_text="Have a password made, of 8 characters that look like no others: see `password`."
     )
     at = Seconds(required=False, help_text="Where playing starts: seconds of the recording, also in an excerpt.")
     start = Seconds(required=False, help_text="With `end`: only this part of the recording, at most 3 hours of it.")
@@ -55,6 +59,11 @@ class ShareCreateSerializer(StrictSerializer):
         return int(moment.timestamp())
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs["made_here"] = attrs.pop("generate_password")
+        if attrs["made_here"]:
+            if "password" in attrs:
+                raise error("password", "exclusive", "Either this or `generate_password`.")
+            attrs["password"] = new_password()
         attrs.setdefault("expires_at", int(datetime.datetime.now(datetime.UTC).timestamp()) + DEFAULT_DAYS * 86400)
         start, end, at = (attrs.get(name) for name in ("start", "end", "at"))
         if start is None and end is None:
@@ -89,6 +98,9 @@ class ShareSerializer(serializers.Serializer[dict[str, Any]]):
 
 class NewShareSerializer(ShareSerializer):
     url = serializers.CharField(help_text="The link. It is given here only: Recorder keeps nothing but its hash.")
+    password = serializers.CharField(
+        allow_null=True, help_text="The password that was made, if one was asked for. It is given here only, too."
+    )
 
 
 class SharesSerializer(serializers.Serializer[dict[str, Any]]):

@@ -36,9 +36,10 @@ class ShareViewSet(ViewSet):
         file of its own, which takes a moment. At most 20 for a recording (409 `too_many_shares`).
         """
         wanted = serializers.ShareCreateSerializer.read(request.data)
+        made = wanted["password"] if wanted.pop("made_here") else None
         row, token = sharing.create(caller_id(request), id, wanted)
         url = f"{origin(request._request)}/s/{token}"
-        return Response(share(row) | {"url": url}, 201, headers={"Cache-Control": "no-store"})
+        return Response(share(row) | {"url": url, "password": made}, 201, headers={"Cache-Control": "no-store"})
 
     @extend_schema(parameters=[ID, SHARE_ID], responses={204: None})
     def destroy(self, request: Request, id: str, share_id: str) -> Response:

@@ -446,7 +446,7 @@ def test_ids_of_work_that_waits(unchanged: Client) -> None:
 def test_shares(alice: Client, subtests: pytest.Subtests) -> None:
     id = alice.record(AUDIO)["id"]
     seconds: list[Any] = [-1, -0.001, "x", "", None, [], {}, "NaN", "Infinity", 1e9, 10**400]
-    passwords: list[Any] = ["", "x" * 129, None, ["a"], {}, *SURROGATES, "a\x00b"]
+    passwords: list[Any] = ["", "x", "x" * 7, "x" * 129, None, ["a"], {}, *SURROGATES, "a\x00b"]
     cases: list[tuple[dict[str, Any], str]] = [
         *(({"at": value}, "/at") for value in seconds),
         *(({"start": value, "end": 5}, "/start") for value in seconds),
@@ -465,6 +465,9 @@ def test_shares(alice: Client, subtests: pytest.Subtests) -> None:
         ({"expires_at": days_from_now(0)}, "/expires_at"),
         ({"expires_at": days_from_now(367)}, "/expires_at"),
         *(({"password": value}, "/password") for value in passwords),
+        ({"password": "open sesame", "generate_password": True}, "/password"),
+        ({"generate_password": "yes"}, "/generate_password"),
+        ({"generate_password": None}, "/generate_password"),
         ({"expires": "2020-01-01T00:00:00Z"}, "/expires"),
         ({"token": "x"}, "/token"),
     ]

@@ -93,11 +93,11 @@ def to_bytes(request: HttpRequest, token: str, *, inline: bool) -> HttpResponse:
 def unlock(request: HttpRequest, shared: Shared, token: str) -> HttpResponse:
     """Take a password. The cookie that it gets opens this share and no other."""
     id, path = shared.share.public_id, f"/s/{token}"
-    throttles.hit("share_password", f"{id}:{throttles.address(request)}")
-    throttles.hit("share_passwords", id)
-    password = request.POST.get("password", "")[:MOST_TYPED]
-    if shared.share.password and not sharing.opens(shared.share, password):
-        return page(request, "password", 401, path=path, wrong=True)
+    if shared.share.password:
+        throttles.guess(id, request)
+        if not sharing.opens(shared.share, request.POST.get("password", "")[:MOST_TYPED]):
+            return page(request, "password", 401, path=path, wrong=True)
+        throttles.guessed(id, request)
     response = HttpResponse(status=303, headers={"Location": path, "Cache-Control": "no-store"})
     if shared.share.password:
         response.set_cookie(

@@ -389,7 +389,7 @@ def test_a_link_with_a_password(page: Page, visitor: Page) -> None:
     upload(page, "speech.m4a")
     page.locator(".item").click()
     page.get_by_role("button", name="Share", exact=True).click()
-    page.get_by_label("Password").fill("열려라 참깨")
+    page.get_by_label("Password").fill("열려라 참깨, 열려라")
     visitor.goto(share(page))
     expect(page.get_by_role("dialog", name="Share")).to_contain_text("with a password")
     expect(page.get_by_label("Password")).to_have_value("")
@@ -397,9 +397,22 @@ def test_a_link_with_a_password(page: Page, visitor: Page) -> None:
     visitor.get_by_role("button", name="Open").click()
     expect(visitor.get_by_role("alert")).to_be_visible()
     expect(visitor.locator("audio")).to_have_count(0)
-    visitor.get_by_label("Password").fill("열려라 참깨")
+    visitor.get_by_label("Password").fill("열려라 참깨, 열려라")
     visitor.get_by_role("button", name="Open").click()
     plays(visitor)
+
+
+def test_a_link_with_a_password_of_recorders_choosing(page: Page, visitor: Page) -> None:
+    upload(page, "speech.m4a")
+    page.locator(".item").click()
+    page.get_by_role("button", name="Share", exact=True).click()
+    page.get_by_label("Let Recorder choose one").check()
+    expect(page.get_by_label("Password")).to_be_disabled()
+    visitor.goto(share(page))
+    visitor.get_by_label("Password").fill(page.locator(".told strong").inner_text())
+    visitor.get_by_role("button", name="Open").click()
+    plays(visitor)
+    expect(page.get_by_label("Password")).to_be_enabled()
 
 
 def test_a_link_to_a_part(page: Page, visitor: Page) -> None:

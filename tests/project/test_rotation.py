@@ -41,10 +41,10 @@ def grant(alice: Client) -> Works:
 
 def unlocked_share(alice: Client) -> Works:
     id = alice.upload(b"shared").json["id"]
-    url = alice.post(f"recordings/{id}/shares/", {"password": "open"}).json["url"]
+    url = alice.post(f"recordings/{id}/shares/", {"password": "open sesame"}).json["url"]
     path, listener = urlsplit(url).path, Client()
     listener.get(path)
-    form = {"csrfmiddlewaretoken": listener.http.cookies["csrftoken"].value, "password": "open"}
+    form = {"csrfmiddlewaretoken": listener.http.cookies["csrftoken"].value, "password": "open sesame"}
     listener.http.post(path, form, secure=True, headers={"referer": f"https://{HOST}/"})
     assert UNLOCKED in listener.http.cookies
     return lambda: listener.get(f"{path}/audio").status == 302

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from recorder_project.tokens import CLEAR
 from recordings.dynamo import stamp
 from recordings.models import Excerpt, Recording, Share
+from recordings.sharing import hash_password, opens
 from tests.client import Client
 from tests.recordings.test_budget import KEY, spent
 from tests.state import check_books, failing, kept, meanwhile, objects, snapshot, traces
@@ -67,12 +69,23 @@ def days(number: float, seconds: float = 0) -> str:
 
 def test_a_share_as_it_is_made_and_listed(alice: Client, id: str) -> None:
     made = make(alice, id)
-    assert set(made) == {"id", "url", "created_at", "expires_at", "has_password", "at", "start", "end", "status"}
+    assert set(made) == {
+        "id",
+        "url",
+        "created_at",
+        "expires_at",
+        "has_password",
+        "at",
+        "start",
+        "end",
+        "status",
+        "password",
+    }
     assert made["id"] == hashlib.sha256(token_of(made).encode()).hexdigest()
     assert (made["has_password"], made["at"], made["start"], made["end"]) == (False, None, None, None)
     assert made["status"] == "ready"
     assert days(7, -30) < made["expires_at"] < days(7, 30)
-    assert listed(alice, id) == [{name: value for name, value in made.items() if name != "url"}]
+    assert listed(alice, id) == [{name: value for name, value in made.items() if name not in ("url", "password")}]
 
 
 def test_nothing_that_is_stored_tells_the_link_or_the_password(alice: Client, id: str) -> None:
@@ -110,7 +123,7 @@ def test_other_devices_hear_of_it(alice: Client, id: str) -> None:
 def test_a_revoked_share_leaves_nothing(alice: Client, id: str) -> None:
     other = make(alice, id)
     before = snapshot()["test-users"]
-    made = make(alice, id, password="x", start=1, end=2)
+    made = make(alice, id, password="open sesame", start=1, end=2)
     assert alice.delete(f"recordings/{id}/shares/{made['id']}/").status == 204
     assert snapshot()["test-users"] == before
     assert [each["id"] for each in listed(alice, id)] == [other["id"]]
@@ -200,11 +213,32 @@ def test_a_share_may_live_for_a_year(alice: Client, id: str) -> None:
 
 
 def test_the_same_password_typed_on_another_keyboard(alice: Client, id: str) -> None:
-    from recordings.sharing import opens
+    share = stored(make(alice, id, password="\ube44\ubc00 caf\u00e9 1")["id"])
+    assert opens(share, "\u1107\u1175\u1106\u1175\u11af cafe\u0301 1")
+    assert not opens(share, "\ube44\ubc00 cafe 1")
 
-    share = stored(make(alice, id, password="\ube44\ubc00 caf\u00e9")["id"])
-    assert opens(share, "\u1107\u1175\u1106\u1175\u11af cafe\u0301")
-    assert not opens(share, "\ube44\ubc00 cafe")
+
+def test_a_password_of_recorders_making(alice: Client, id: str) -> None:
+    """40 random bits in characters that nobody takes for others, told once, stored as a hash."""
+    made = [make(alice, id, generate_password=True) for _ in range(5)]
+    assert len({each["password"] for each in made}) == 5
+    for each in made:
+        assert each["has_password"]
+        assert re.fullmatch("[2-9a-km-np-z]{8}", each["password"])
+        assert opens(stored(each["id"]), each["password"])
+        assert each["password"] not in repr(snapshot())
+        assert each["password"] not in repr(listed(alice, id))
+    plain = [make(alice, id), make(alice, id, password="open sesame"), make(alice, id, generate_password=False)]
+    assert [each["password"] for each in plain] == [None] * 3
+    assert [each["has_password"] for each in plain] == [False, True, False]
+    assert len(set(CLEAR)) == 32
+
+
+def test_a_password_that_is_shorter_than_new_ones_goes_on_working(alice: Client, id: str) -> None:
+    share = stored(make(alice, id)["id"])
+    share.update([Share.password.set(hash_password("x"))])
+    assert opens(stored(share.public_id), "x")
+    assert alice.post(f"recordings/{id}/shares/", {"password": "x" * 7}).pointers == ["/password"]
 
 
 def test_purging_takes_the_shares_along(alice: Client, id: str) -> None:
@@ -262,7 +296,7 @@ def test_an_order_that_did_not_arrive_is_the_sweeps(alice: Client, id: str) -> N
 def test_the_calls_that_it_takes(alice: Client, id: str) -> None:
     path = f"recordings/{id}/shares/"
     read = [*KEY, "BatchGetItem"]
-    assert spent(lambda: alice.post(path, {"password": "x"}), 201) == [*read, "TransactWriteItems"]
+    assert spent(lambda: alice.post(path, {"password": "open sesame"}), 201) == [*read, "TransactWriteItems"]
     assert spent(lambda: alice.post(path, {"start": 0, "end": 1}), 201) == [*read, "TransactWriteItems", "PutObject"]
     assert spent(lambda: alice.get(path), 200) == [*KEY, "GetItem", "BatchGetItem"]
     whole, excerpt = (each["id"] for each in listed(alice, id))

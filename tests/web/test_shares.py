@@ -12,9 +12,11 @@ from pytest_django.fixtures import Settings
 
 from accounts import throttles
 from accounts.authentication import COOKIE
+from accounts.models import Guesses
+from accounts.throttles import DAY, FREE
 from recorder_project.tokens import hashed
+from recordings import sharing
 from recordings.models import Ledger, Recording, Share
-from tests.accounts.test_throttles import stop_the_clock
 from tests.client import HOST, Answer, Client, declare, send
 from tests.recordings.test_budget import spent
 from tests.recordings.test_sharing import expire, make, token_of
@@ -362,43 +364,120 @@ def test_a_posted_password_where_there_is_none(listener: Listener, token: str, l
 # How often
 
 
+class Limits:
+    """The clock of the throttles, which stands."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.moment = 20_000.0 * DAY
+        monkeypatch.setattr(throttles, "time", self)
+
+    def time(self) -> float:
+        return self.moment
+
+
 @pytest.fixture
-def limits(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[int, int]]:
-    """Lower ones, since each password takes its time."""
+def limits(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Limits:
     settings.THROTTLE = True
-    stop_the_clock(monkeypatch)
-    for scope, most in (("share", 20), ("share_password", 2), ("share_passwords", 4)):
-        monkeypatch.setitem(throttles.LIMITS, scope, (most, throttles.LIMITS[scope][1]))
-    return throttles.LIMITS
+    return Limits(monkeypatch)
+
+
+@pytest.fixture
+def quick(settings: Settings, alice: Client, id: str) -> str:
+    """The token of a share whose password is looked at in no time."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    return token_of(make(alice, id, password=PASSWORD))
+
+
+PASSWORD = "비밀 sesame"
+
+
+def guess(token: str, password: str = PASSWORD, address: str = "192.0.2.1") -> tuple[int, int]:
+    """The status that a browser at this address gets, and how long it shall wait."""
+    listener = Listener()
+    listener.http.defaults["REMOTE_ADDR"] = address
+    answer = listener.unlock(token, password)
+    return answer.status_code, int(answer.get("Retry-After", 0))
 
 
 @pytest.mark.usefixtures("limits")
-def test_passwords_are_throttled_by_share_and_address(listener: Listener, locked: str, token: str) -> None:
-    for _ in range(2):
-        assert listener.unlock(locked, "wrong").status_code == 401
-    answer = listener.unlock(locked, "비밀 sesame")
-    assert answer.status_code == 429
-    assert 0 < int(answer["Retry-After"]) <= 601
-    assert listener.unlock(locked, "비밀 sesame", x_forwarded_for="203.0.113.9").status_code == 429
-    assert listener.unlock(token, "").status_code == 303
+def test_a_class_with_the_right_password(quick: str) -> None:
+    """All from one address, at once, and each hears it too."""
+    for _ in range(101):
+        listener = Listener()
+        assert listener.unlock(quick, PASSWORD).status_code == 303
+        assert listener.get(f"/s/{quick}").status == 200
+        assert listener.get(f"/s/{quick}/audio").status == 302
+
+
+def test_wrong_ones_make_their_own_address_wait_longer_and_longer(limits: Limits, quick: str, token: str) -> None:
+    assert [guess(quick, "wrong") for _ in range(FREE)] == [(401, 0)] * FREE
+    waits = []
+    for _ in range(11):
+        assert guess(quick, "wrong") == (401, 0)
+        status, wait = guess(quick)  # the right one is not even looked at
+        assert status == 429
+        waits.append(wait)
+        limits.moment += wait - 1
+        assert guess(quick) == (429, 1)
+        limits.moment += 1
+    assert waits == [2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]
+    assert guess(quick, address="192.0.2.2") == (303, 0)
+    assert Listener().get(f"/s/{token}").status == 200
+    assert guess(quick) == (303, 0)  # whoever waited gets in,
+    assert [guess(quick, "wrong") for _ in range(FREE)] == [(401, 0)] * FREE  # and it counts from the beginning
 
 
 @pytest.mark.usefixtures("limits")
-def test_passwords_are_throttled_by_share_from_wherever(listener: Listener, locked: str) -> None:
-    listener.get(f"/s/{locked}")
-    form = {"csrfmiddlewaretoken": listener.http.cookies["csrftoken"].value, "password": "wrong"}
-    headers = {"referer": f"https://{HOST}/"}
-    statuses = [
-        listener.http.post(
-            f"/s/{locked}", form, secure=True, REMOTE_ADDR=f"203.0.113.{host}", headers=headers
-        ).status_code
-        for host in range(5)
-    ]
-    assert statuses == [401] * 4 + [429]
+def test_what_strangers_do_locks_nobody_out(quick: str) -> None:
+    for host in range(12):
+        for _ in range(FREE + 2):
+            guess(quick, "wrong", f"198.51.100.{host}")
+    assert guess(quick) == (303, 0)
 
 
 @pytest.mark.usefixtures("limits")
-def test_looking_is_throttled_by_address(listener: Listener, token: str) -> None:
+def test_a_header_that_a_caller_writes_is_no_other_address(listener: Listener, quick: str) -> None:
+    assert [guess(quick, "wrong") for _ in range(FREE + 1)] == [(401, 0)] * (FREE + 1)
+    listener.http.defaults["REMOTE_ADDR"] = "192.0.2.1"
+    assert listener.unlock(quick, PASSWORD, x_forwarded_for="203.0.113.9").status_code == 429
+
+
+@pytest.mark.usefixtures("limits")
+def test_an_ipv6_site_is_one_guesser(quick: str) -> None:
+    for network in range(FREE + 1):
+        assert guess(quick, "wrong", f"2001:db8:1:{network:x}::1") == (401, 0)
+    assert guess(quick, PASSWORD, "2001:db8:1:ffff::2")[0] == 429
+    assert guess(quick, PASSWORD, "2001:db8:2::2")[0] == 303
+
+
+@pytest.mark.usefixtures("limits")
+def test_guesses_at_once_are_no_more_than_one_by_one(quick: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guess counts before anybody looks at it."""
+    statuses: list[int] = []
+
+    def opens(share: Share, password: str) -> bool:
+        if len(statuses) < 30:
+            statuses.append(0)
+            statuses.append(guess(quick, "wrong")[0])
+        return False
+
+    monkeypatch.setattr(sharing, "opens", opens)
+    guess(quick, "wrong")
+    assert statuses.count(0) == FREE + 1
+
+
+def test_a_day_later_it_is_forgotten(limits: Limits, quick: str) -> None:
+    for _ in range(FREE + 1):
+        guess(quick, "wrong")
+    (row,) = Guesses.scan(Guesses.wrong.exists())
+    assert row.expires_at == 20_001 * DAY + 60
+    limits.moment += DAY
+    assert [guess(quick, "wrong") for _ in range(FREE)] == [(401, 0)] * FREE
+
+
+@pytest.mark.usefixtures("limits")
+def test_looking_is_throttled_by_address(listener: Listener, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(throttles.LIMITS, "share", (20, 60))
     statuses = {listener.get(f"/s/{token}/audio").status for _ in range(20)}
     assert statuses == {302}
     answer = listener.get(f"/s/{token}", accept_language=KOREAN)

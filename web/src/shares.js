@@ -13,7 +13,8 @@ const AGAIN = 3000; // ms until links whose part is being cut are looked up agai
 export function shares(recording, listen, closed) {
   const path = `recordings/${recording.id}/shares/`;
   const expiry = h("select", {}, Object.keys(DAYS).map((name) => h("option", { value: name, selected: name === "week" }, t(`for_${name}`))));
-  const password = h("input", { maxlength: "128", autocomplete: "off", spellcheck: "false" });
+  const password = h("input", { minlength: "8", maxlength: "128", autocomplete: "off", spellcheck: "false" });
+  const invent = h("input", { type: "checkbox", onchange: () => ((password.disabled = invent.checked), (password.value = "")) });
   const from = moment("part_from", "from_here");
   const to = moment("part_to", "to_here");
   const begin = h("input", { type: "checkbox" });
@@ -38,6 +39,7 @@ export function shares(recording, listen, closed) {
       "form",
       { onsubmit: make },
       h("div", { class: "fields" }, field(t("works_for"), expiry), field(t("password"), password, t("optional"))),
+      h("label", { class: "check" }, invent, t("choose_one")),
       h("label", { class: "check" }, begin, position),
       h("label", { class: "check" }, part, t("only_part")),
       range,
@@ -59,7 +61,8 @@ export function shares(recording, listen, closed) {
   /** What the form says, as the API takes it. null where something in it is no moment. */
   function wanted() {
     const values = { expires_at: new Date(Date.now() + DAYS[expiry.value] * 86_400_000).toISOString() };
-    if (password.value) values.password = password.value;
+    if (invent.checked) values.generate_password = true;
+    else if (password.value) values.password = password.value;
     if (begin.checked) values.at = listen.at();
     if (!part.checked) return values;
     for (const [name, { input }] of Object.entries({ start: from, end: to })) {
@@ -82,8 +85,10 @@ export function shares(recording, listen, closed) {
     try {
       const share = await post(path, values);
       made.replaceChildren(once(share.url, t("link")));
+      if (share.password) made.append(h("p", { class: "told" }, `${t("password")}: `, h("strong", {}, share.password)));
       made.querySelector(".primary").focus();
       password.value = "";
+      password.disabled = invent.checked = false;
       await load();
     } catch (error) {
       say(error.message, true);
