@@ -11,10 +11,11 @@ from dataclasses import asdict
 
 from recorder_project.problems import Problem
 from recordings import decoding, reader
-from recordings.decoding import SECONDS, UndecodableError
+from recordings.decoding import SECONDS, UndecodableError, cpu_seconds
 from recordings.dynamo import days_from_now
 from recordings.facts import Facts
 from recordings.models import Ledger, Recording
+from recordings.pacing import afford
 from recordings.services import PROOF_DAYS, present, settle
 from recordings.writes import change, claim
 
@@ -27,9 +28,16 @@ def hear(row: Recording, *, seconds: float = SECONDS, again: bool = False) -> Re
     """Set duration, waveform and what else the sound says, once for each recording. Safe beside itself.
 
     The first try is for whoever comes first, the later ones for the sweep (`again`), which comes when they are due.
+    One that its account can't afford in this hour is left to the sweep of the next, and not counted.
     """
     tries = row.tries or 0
-    if not row.unheard or (tries and not again) or not claim(row, tries + 1, due_at=days_from_now(PROOF_DAYS)):
+    if not row.unheard or (tries and not again):
+        return row
+    if tries < TRIES and (wait := afford("decoding", row.user_id, cpu_seconds(row.stored_size))):
+        claim(row, tries, due_at=days_from_now(wait / 86400))
+        log.info("Recording %s waits for the next hour: its account has had enough for this one", row.id)
+        return row
+    if not claim(row, tries + 1, due_at=days_from_now(PROOF_DAYS)):
         return row
     try:
         facts = listen(row, tries, seconds)

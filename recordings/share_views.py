@@ -33,7 +33,8 @@ class ShareViewSet(ViewSet):
         """Make a link by which anybody can listen to this recording, or a part of it, without an account.
 
         It works until it expires or is revoked, and not while the recording is in the trash. A part is cut out into a
-        file of its own, which takes a moment. At most 20 for a recording (409 `too_many_shares`).
+        file of its own, which takes a moment. At most 20 for a recording (409 `too_many_shares`), and 30 parts an hour
+        for an account (429).
         """
         wanted = serializers.ShareCreateSerializer.read(request.data)
         made = wanted["password"] if wanted.pop("made_here") else None

@@ -11,7 +11,7 @@ from typing import Any
 
 from recorder_project.problems import Problem, invalid, not_found
 from recorder_project.tokens import TOKEN, hashed, new_token
-from recordings import presigning, storage
+from recordings import pacing, presigning, storage
 from recordings.dynamo import find_all, now
 from recordings.models import Excerpt, Ledger, Recording, Share
 from recordings.services import ID, find, leave_to_sweep, present, settle
@@ -24,11 +24,15 @@ def create(user_id: str, id: str, wanted: dict[str, Any]) -> tuple[Share, str]:
     """A new share of the recording, and its token, which nobody can see again.
 
     `wanted` holds expires_at (seconds since 1970) and, where given, password, at, start and end. Raises 404 also for
-    what is in the trash, 409 `not_ready` and `too_many_shares`, 400 for moments that the recording does not have.
+    what is in the trash, 409 `not_ready` and `too_many_shares`, 400 for moments that the recording does not have, 429
+    for more parts than an account gets in an hour.
     """
     row, ledger = look_up(user_id, id)
     token = new_token()
     share = new_share(user_id, id, token, wanted)
+    if share.is_excerpt and (wait := pacing.afford("excerpt", user_id)):
+        detail = f"An account has at most {pacing.MOST['excerpt']} parts cut out in an hour. Retry-After says when."
+        raise Problem(429, "too_many_requests", detail, retry_after=wait)
 
     def decide(row: Recording | None, ledger: Ledger) -> Recording:
         row = present(row)
