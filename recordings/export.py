@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from recordings.answers import ESCAPED, MOST_BYTES, weight
-from recordings.models import Change, Recording, Share
+from recordings.following import page
+from recordings.models import Recording, Share
 from recordings.serializers import detail
 from recordings.services import own_url
 from recordings.share_serializers import share
@@ -17,23 +18,22 @@ SHARE = 400  # bytes of one
 def export_page(user_id: str, after: int) -> tuple[list[dict[str, Any]], int | None]:
     """Recordings with URLs for their bytes, the trash included, and where the next page begins (None: nowhere).
 
-    In the order of their versions, strongly consistent: one that changes meanwhile comes again, none is left out.
+    In the order of their versions, as `following.page` has them: one that changes meanwhile comes again, none is left
+    out.
     """
-    rows = Change.since(user_id, after, limit=PAGE + 1)
-    living = Recording.batch(user_id, [row.recording_id for row in rows[:PAGE] if not row.deleted])
-    shares = _shares(living.values())
+    told, more = page(user_id, after, limit=PAGE, once=True)
+    shares = _shares(what for _, what in told if isinstance(what, Recording))
     found: list[dict[str, Any]] = []
     room = MOST_BYTES
-    for row in rows[:PAGE]:
-        each = living.get(row.recording_id)
-        if each and each.status != "purging":
+    for version, each in told:
+        if isinstance(each, Recording):
             room -= _weight(each)
             if room < 0 and found:
                 return found, after
             shared = [shares[id] for id in _share_ids(each) if id in shares]
             found.append(detail(each) | {"download_url": _url(each), "shares": shared})
-        after = row.version
-    return found, after if len(rows) > PAGE else None
+        after = version
+    return found, after if more else None
 
 
 def _weight(row: Recording) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from django.core.management import call_command
 from moto import mock_aws
+from moto.dynamodb import responses
 
 from recordings import decoding
 from tests.client import Client, sign_up
@@ -32,7 +33,8 @@ def aws() -> Iterator[None]:
 
     The app keeps its connections from test to test: moto stands behind every botocore client of the process.
     """
-    with mock_aws():
+    with mock_aws(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(responses, "TRANSACTION_MAX_ITEMS", 100)  # as at AWS; moto has 25
         call_command("create_tables", verbosity=0)
         yield
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.client import Client
+from tests.client import Answer, Client
 
 Entry = dict[str, Any]
 
@@ -21,8 +21,12 @@ class Mirror:
         """Take in one page of changes. Returns it, and whether there is more."""
         answer = client.get(f"recordings/changes/?cursor={self.cursor}&limit={limit}")
         assert answer.status == 200, answer
+        assert len(answer.json["changes"]) <= limit
+        return self.take(answer)
+
+    def take(self, answer: Answer) -> tuple[list[Entry], bool]:
+        """Take in what changes/ has answered."""
         entries: list[Entry] = answer.json["changes"]
-        assert len(entries) <= limit
         for entry in entries:
             if entry.get("deleted"):
                 assert entry == {"id": entry["id"], "deleted": True}

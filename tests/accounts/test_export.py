@@ -87,7 +87,7 @@ def test_no_page_outgrows_lambda(monkeypatch: pytest.MonkeyPatch) -> None:
     created = alice.post("recordings/", declare(b"a", **fields)).json["recording"]
     row = Recording.find(created["id"], alice.user_id)
     assert row
-    row.status = "ready"
+    row.status, row.version = "ready", 201
     changes = [Change(alice.user_id, version, recording_id=str(version)) for version in range(1, 202)]
     monkeypatch.setattr(Change, "since", lambda user_id, after, limit: changes[after : after + limit])
     monkeypatch.setattr(Recording, "batch", lambda user_id, ids: dict.fromkeys(ids, row))
