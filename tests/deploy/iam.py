@@ -18,7 +18,13 @@ from recordings.dynamo import dynamo
 
 Need = tuple[str, str, tuple[tuple[str, str], ...]]  # action, resource, condition keys of the request
 
-TRANSACT = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
+TRANSACT = {
+    "Get": "GetItem",
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "ConditionCheck": "ConditionCheckItem",
+}
 ON_OBJECT = {
     "HeadObject": "GetObject",
     "GetObject": "GetObject",
@@ -52,7 +58,7 @@ def needs(operation: str, params: dict[str, Any]) -> Iterator[Need]:
 
 
 def of_dynamodb(operation: str, params: dict[str, Any]) -> Iterator[Need]:
-    if operation == "TransactWriteItems":
+    if operation in ("TransactWriteItems", "TransactGetItems"):
         for item in params["TransactItems"]:
             for kind, content in item.items():
                 yield f"dynamodb:{TRANSACT[kind]}", table(content["TableName"]), ()
