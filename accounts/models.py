@@ -15,11 +15,13 @@ from pynamodb.exceptions import UpdateError
 from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
+from recorder_project.problems import Problem
 from recordings.dynamo import IntegerAttribute, Table, TokenRow, commit, now, transaction
 
 DAY = 86400
 SLIDING, ABSOLUTE = 60 * DAY, 365 * DAY  # how long a session lives unused, and at most unless a guest's, in seconds
 GUEST_DAYS = 30
+RECENTLY = 600  # seconds; how old a login may be that counts as proof of who holds the device
 
 
 class Account(Table):
@@ -226,6 +228,17 @@ class Session(Table):
     def all_of(cls, user_id: str) -> list["Session"]:
         """Every session of an account, the expired ones too."""
         return list(cls.query(user_id, filter_condition=cls.expires_at.exists(), consistent_read=True))
+
+    def require_recent_login(self) -> None:
+        """Raises 403 unless it began by a login just now. Where the account has no identity, the key is all that
+        anybody has. At most one GetItem.
+        """
+        age = time.time() - datetime.datetime.fromisoformat(self.authenticated_at).timestamp()
+        account = Account.of(self.id) if age > RECENTLY else None
+        if account and account.identities:
+            raise Problem(
+                403, "reauthentication_required", "Log in again, and do this with the new key within 10 minutes."
+            )
 
     def seen(self) -> None:
         """Note that the session is in use, at most once a day; unless it has been ended meanwhile.

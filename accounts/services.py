@@ -17,7 +17,6 @@ from recordings.writes import finish_work
 log = logging.getLogger(__name__)
 
 REVOKING_DAYS = 30  # how long a revocation is tried before it is given up
-RECENTLY = 600  # seconds; how old a login may be that counts as proof of who holds the device
 CLOSING_SECONDS = 10.0  # how long a request works on a closing before it leaves the rest to the sweep
 
 
@@ -37,16 +36,8 @@ def find_session(user_id: str, session_id: str) -> Session | None:
 
 
 def require_recent_login(session: Session) -> None:
-    """Raises 403 unless the session began by a login just now: a key that was found or stolen is no proof.
-
-    Where the account has no identity, the key is all that anybody has.
-    """
-    age = time.time() - datetime.fromisoformat(session.authenticated_at).timestamp()
-    account = Account.of(session.id) if age > RECENTLY else None
-    if account and account.identities:
-        raise Problem(
-            403, "reauthentication_required", "Log in again, and do this with the new key within 10 minutes."
-        )
+    """Raises 403 unless the session began by a login just now: a key that was found or stolen is no proof."""
+    session.require_recent_login()
 
 
 def is_only_way_in(session: Session) -> bool:

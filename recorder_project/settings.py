@@ -71,6 +71,7 @@ RECORDINGS_BUCKET = required("RECORDINGS_BUCKET", "recorder-files")
 
 # Policy. Sizes are bytes.
 GUEST_LOGIN = envbool("GUEST_LOGIN", LOCAL)
+REQUIRE_RECENT_LOGIN = envbool("REQUIRE_RECENT_LOGIN", True)  # for purging and long links; goes with version 2
 THROTTLE = envbool("THROTTLE", not LOCAL)
 QUOTA_BYTES = envint("QUOTA_BYTES", 5 * 2**30)
 GUEST_QUOTA_BYTES = envint("GUEST_QUOTA_BYTES", 200 * 2**20)

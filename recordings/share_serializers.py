@@ -1,6 +1,7 @@
 """Shapes of what shares take and give. No I/O."""
 
 import datetime
+import time
 from typing import Any
 
 from rest_framework import serializers
@@ -12,7 +13,13 @@ from recordings.models import Share
 
 DEFAULT_DAYS = 7
 SKEW = datetime.timedelta(minutes=5)  # by which a caller's clock may be ahead
+DAY = datetime.timedelta(days=1)
 LONGEST = 3 * 3600  # seconds of an excerpt
+
+
+def is_long(expires_at: int) -> bool:
+    """Whether such a share would outlive the day."""
+    return expires_at > time.time() + (DAY + SKEW).total_seconds()
 
 
 def year_from(moment: datetime.datetime) -> datetime.datetime:

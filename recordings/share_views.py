@@ -10,7 +10,7 @@ from recorder_project.links import origin
 from recordings import share_serializers as serializers
 from recordings import sharing
 from recordings.share_serializers import share
-from recordings.views import ID, caller_id
+from recordings.views import ID, caller_id, require_recent_login
 
 SHARE_ID = OpenApiParameter("share_id", str, OpenApiParameter.PATH)
 
@@ -34,9 +34,12 @@ class ShareViewSet(ViewSet):
 
         It works until it expires or is revoked, and not while the recording is in the trash. A part is cut out into a
         file of its own, which takes a moment. At most 20 for a recording (409 `too_many_shares`), and 30 parts an hour
-        for an account (429).
+        for an account (429). One for more than a day wants a login within the last 10 minutes (403
+        `reauthentication_required`), unless for a guest.
         """
         wanted = serializers.ShareCreateSerializer.read(request.data)
+        if serializers.is_long(wanted["expires_at"]):
+            require_recent_login(request)
         made = wanted["password"] if wanted.pop("made_here") else None
         row, token = sharing.create(caller_id(request), id, wanted)
         url = f"{origin(request._request)}/s/{token}"

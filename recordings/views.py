@@ -3,6 +3,7 @@
 import hashlib
 from typing import Any, cast
 
+from django.conf import settings
 from django.http import HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.utils.http import parse_etags
@@ -31,6 +32,12 @@ IF_MATCH = OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, descriptio
 
 def caller_id(request: Request) -> str:
     return cast("str", request.user.id)  # type: ignore[union-attr]  # a Session
+
+
+def require_recent_login(request: Request) -> None:
+    """Raises 403 `reauthentication_required`, as accounts decide it, for what a stolen key must not do."""
+    if settings.REQUIRE_RECENT_LOGIN:
+        request.user.require_recent_login()  # type: ignore[union-attr]  # a Session
 
 
 def etag(*parts: object) -> str:
@@ -99,8 +106,12 @@ class RecordingViewSet(ViewSet):
         operation_id="recordings_empty_trash", parameters=[serializers.EmptyTrashQuery], responses={202: None}
     )
     def destroy_many(self, request: Request) -> Response:
-        """Empty the trash: purge everything that is in it now. That is certain; it may go on after the answer."""
+        """Empty the trash: purge everything that is in it now. That is certain; it may go on after the answer.
+
+        It wants a login within the last 10 minutes (403 `reauthentication_required`), unless for a guest.
+        """
         serializers.EmptyTrashQuery.read(request.query_params.dict())
+        require_recent_login(request)
         services.empty_trash(caller_id(request))
         return Response(status=202)
 
@@ -141,8 +152,13 @@ class RecordingViewSet(ViewSet):
 
     @extend_schema(parameters=[ID, IF_MATCH, serializers.DestroyQuery], responses={204: None})
     def destroy(self, request: Request, id: str) -> Response:
-        """Put it into the trash, or purge it for good. An upload that is not complete is purged either way."""
+        """Put it into the trash, or purge it for good. An upload that is not complete is purged either way.
+
+        Purging wants a login within the last 10 minutes (403 `reauthentication_required`), unless for a guest.
+        """
         query = serializers.DestroyQuery.read(request.query_params.dict())
+        if query["permanent"]:
+            require_recent_login(request)
         act = services.purge if query["permanent"] else services.trash
         act(caller_id(request), id, expected=if_match(request))
         return Response(status=204)

@@ -1,5 +1,6 @@
 // Devices, storage, export, leaving.
 
+import { failed } from "./again.js";
 import { get, remove } from "./api.js";
 import { confirmed, h, say } from "./dom.js";
 import { feeds } from "./feeds.js";
@@ -10,7 +11,7 @@ import { bytes, choose, date, language, languages, t } from "./words.js";
 export async function account(place) {
   const again = () => account(place);
   const [me, devices, opening] = await Promise.all([get("accounts/me/"), get("accounts/sessions/"), logins(again)]);
-  const guarded = (work) => () => work().catch((error) => say(error.message, true));
+  const guarded = (work) => () => work().catch(failed);
 
   const end = (session) => guarded(async () => (await remove(`accounts/sessions/${session.session_id}/`), again()));
   const endOthers = guarded(async () => (await remove("accounts/sessions/?scope=others"), again()));

@@ -1,5 +1,6 @@
 // One recording: player, name, tags, notes, and what can be done with it.
 
+import { failed } from "./again.js";
 import { get, patch, post, remove } from "./api.js";
 import { confirmed, h, icon, say } from "./dom.js";
 import { player } from "./player.js";
@@ -113,7 +114,7 @@ export function detail(recording, act) {
     h("a", { href: url, download: "" }).click();
   }
 
-  const guarded = (work) => () => work().catch((error) => say(error.message, true));
+  const guarded = (work) => () => work().catch(failed);
   const button = (name, words, work, kind = "quiet") => h("button", { class: kind, onclick: guarded(work) }, icon(name), t(words));
 
   const facts = [

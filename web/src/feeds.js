@@ -1,5 +1,6 @@
 // The podcast feeds of the account: make one, see which there are, delete them.
 
+import { failed } from "./again.js";
 import { get, post, remove } from "./api.js";
 import { confirmed, h, icon, say } from "./dom.js";
 import { field } from "./shares.js";
@@ -23,8 +24,7 @@ export function feeds() {
       tag.value = title.value = "";
       await load();
     } catch (error) {
-      if (error.code === "reauthentication_required") location.assign(`/login/?next=${encodeURIComponent("/#/account")}`);
-      else say(error.message, true);
+      failed(error);
     }
   }
 

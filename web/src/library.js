@@ -1,8 +1,9 @@
 // The list: recordings of a shelf, what waits for its upload, search and tags; the chosen one beside it.
 
+import { failed } from "./again.js";
 import { get, remove } from "./api.js";
 import { detail } from "./detail.js";
-import { confirmed, h, icon, say } from "./dom.js";
+import { confirmed, h, icon } from "./dom.js";
 import * as recorder from "./recorder.js";
 import * as store from "./store.js";
 import * as uploads from "./uploads.js";
@@ -213,7 +214,11 @@ export class Library {
 
   async purgeAll() {
     if (!(await confirmed(t("purge_all_question"), t("yes_delete"), t("cancel")))) return;
-    await remove("recordings/?shelf=trash").catch((error) => say(error.message, true));
+    try {
+      await remove("recordings/?shelf=trash");
+    } catch (error) {
+      return failed(error);
+    }
     this.rows = new Map();
     this.show();
     dispatchEvent(new Event("used"));

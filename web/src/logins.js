@@ -1,7 +1,8 @@
 // The logins that open the account, and the way to one more.
 
+import { failed } from "./again.js";
 import { get, remove } from "./api.js";
-import { confirmed, h, say } from "./dom.js";
+import { confirmed, h } from "./dom.js";
 import { t } from "./words.js";
 
 /** The section of the account page; nothing where there is no login and none can be had. `again` shows the page anew. */
@@ -14,7 +15,7 @@ export async function logins(again) {
 
   const unlink = async (identity) => {
     if (!(await confirmed(t("unlink_question", called(identity.provider)), t("unlink"), t("cancel")))) return;
-    await remove(`accounts/identities/${identity.id}/`).then(again, (error) => say(error.message, true));
+    await remove(`accounts/identities/${identity.id}/`).then(again, failed);
   };
   return h(
     "section",

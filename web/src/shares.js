@@ -1,6 +1,7 @@
 // The dialog that shares one recording: make a link, see which there are, revoke them. It stands beside the player and
 // not above it, since the player is where a part of the recording is found.
 
+import { failed } from "./again.js";
 import { get, post, remove } from "./api.js";
 import { confirmed, h, icon, say } from "./dom.js";
 import { once } from "./once.js";
@@ -91,7 +92,7 @@ export function shares(recording, listen, closed) {
       password.disabled = invent.checked = false;
       await load();
     } catch (error) {
-      say(error.message, true);
+      failed(error);
     } finally {
       submit.disabled = false;
     }
