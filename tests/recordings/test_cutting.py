@@ -199,6 +199,7 @@ def test_it_can_be_played_before_all_of_it_is_there(tmp_path: Path) -> None:
     assert 0 < content.find(b"moov") < content.find(b"mdat")
 
 
+@pytest.mark.check
 def test_memory_stays_the_same_however_long_it_is(tmp_path: Path) -> None:
     def most(seconds: int) -> int:
         content = encode(tone(seconds, 8000), "wav, mu-law")

@@ -64,7 +64,7 @@ def test_the_event_brings_the_facts(alice: Client, sound: Recording) -> None:
     check_books(alice.user_id)
 
 
-@pytest.mark.parametrize("way", ["through the server", "in parts"])
+@pytest.mark.parametrize("way", ["through the server", pytest.param("in parts", marks=pytest.mark.check)])
 def test_every_way_in_is_heard(alice: Client, way: str) -> None:
     if way == "in parts":
         row = upload(alice, SOUND + bytes(17 * 2**20))
@@ -207,6 +207,7 @@ def test_edited_while_somebody_listens(alice: Client, sound: Recording) -> None:
     assert (row.name, row.playable, row.version) == ("Edited", True, sound.version + 2)
 
 
+@pytest.mark.check
 def test_bytes_that_replace_a_mismatch_are_heard_anew(alice: Client) -> None:
     large = SOUND + bytes(17 * 2**20)
     pending = upload(alice, large)
