@@ -4,10 +4,11 @@ Whoever has a feed's token can listen. It is shown once; what is stored is its h
 """
 
 import uuid
+from collections.abc import Collection
 from typing import Any
 
-from accounts.models import Account, Feed
-from accounts.services import account_of
+from accounts.models import Account, Feed, Session
+from accounts.services import account_of, end_sessions, require_living
 from accounts.writes import close_feed, open_feed
 from recorder_project.problems import Problem, not_found
 from recorder_project.tokens import TOKEN, hashed, new_token
@@ -33,24 +34,26 @@ def describe(row: Feed) -> dict[str, Any]:
     return {"id": row.public_id, "tag": row.tag, "title": row.title, "created_at": row.created_at}
 
 
-def create(user_id: str, *, origin: str, tag: str | None, title: str | None) -> dict[str, Any]:
+def create(session: Session, *, origin: str, tag: str | None, title: str | None) -> dict[str, Any]:
     """A new feed of all recordings, or of those with a tag, with its `url`. Raises 409 `too_many_feeds`."""
     token = new_token()
     url = address(origin, token)
     row = Feed.bare(
         hashed(token),
-        user_id=user_id,
+        user_id=session.id,
+        made_by=session.auth_key,
         tag=tag,
         title=title or tag or "Recorder",
         guid=str(uuid.uuid5(NAMESPACE, url.partition("://")[2])),
     )
     for _ in pauses():
-        account = account_of(user_id)
+        account = account_of(session.id)
         if len(account.feeds) >= MOST:
             raise Problem(409, "too_many_feeds", f"An account has at most {MOST} feeds. Close one of them first.")
         try:
             open_feed(account, row)
         except Conflict:
+            require_living(session)
             continue
         return describe(row) | {"url": url}
     raise AssertionError  # pauses() ends by raising
@@ -60,17 +63,37 @@ def address(origin: str, token: str) -> str:
     return f"{origin}/feed/{token}.xml"
 
 
-def close(user_id: str, feed_id: str) -> None:
+def close(user_id: str, feed_id: str, *, missing_ok: bool = False) -> None:
     """End a feed: from the answer on, its address is worth nothing. Raises 404 where the account has no such feed."""
     for _ in pauses():
         account = account_of(user_id)
         if feed_id not in account.feeds:
+            if missing_ok:
+                return
             raise not_found()
         try:
             close_feed(account, feed_id)
         except Conflict:
             continue
         return
+
+
+def sign_out_others(session: Session) -> None:
+    """Sign out every device but this one, and close the feeds that the others have made: their addresses would outlive
+    what made them. Once a session has ended it makes none any more.
+    """
+    others = {each.auth_key for each in Session.all_of(session.id)} - {session.auth_key}
+    close_made_by(session.id, others)  # first: should this fail half-way, it can be repeated
+    end_sessions(session.id, but=session.auth_key)
+    close_made_by(session.id, others)
+
+
+def close_made_by(user_id: str, session_ids: Collection[str]) -> None:
+    account = Account.of(user_id)
+    rows = Feed.batch(account.feeds).values() if account and account.feeds and session_ids else []
+    for row in rows:
+        if row.made_by in session_ids:
+            close(user_id, row.public_id, missing_ok=True)
 
 
 def find(token: str) -> Feed:

@@ -6,9 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from accounts import throttles, writes
-from accounts.login import identity_of, prove, refuse_used
+from accounts.login import answer, identity_of, new_session, prove, refuse_used
 from accounts.models import Account, Identity, Replay, Session
-from accounts.services import account_of, end_sessions, finish_revoking, identities_of, require_recent_login
+from accounts.services import (
+    account_of,
+    end_sessions,
+    finish_revoking,
+    identities_of,
+    require_living,
+    require_recent_login,
+)
 from recorder_project.problems import Problem, not_found
 from recordings.dynamo import Conflict
 from recordings.services import leave_to_sweep, pauses
@@ -16,6 +23,7 @@ from recordings.services import leave_to_sweep, pauses
 log = logging.getLogger(__name__)
 
 MOST = 10  # identities an account
+SESSION = ("auth_key", "session_id", "expires_at")  # what linking tells of a new one
 REVOKING_SECONDS = 5.0
 
 
@@ -32,6 +40,10 @@ def describe(row: Identity) -> dict[str, Any]:
 def link(session: Session, credential: Mapping[str, str]) -> tuple[dict[str, Any], bool]:
     """Let one more identity sign in to the account, and whether it is new there. A guest's account becomes a full one.
 
+    The key of a guest is all that there was to the account, and may have been seen: with the login comes a new one, in
+    `session` (else None), and the old one ends when that is first used, at the latest in an hour. Other sessions end
+    and feeds close at once.
+
     Raises 409 `identity_in_use` when it signs somebody else in, and then nothing has changed.
     """
     throttles.hit("link", session.id)
@@ -43,16 +55,24 @@ def link(session: Session, credential: Mapping[str, str]) -> tuple[dict[str, Any
         if theirs and theirs.user_id != account.id:
             raise Problem(409, "identity_in_use", "This login belongs to another account. Nothing was changed.")
         if theirs:
-            return describe(theirs), False
+            return describe(theirs) | {"session": None}, False
         if len(account.identities) >= MOST:
             raise Problem(409, "too_many_identities", f"An account has at most {MOST} logins.")
         identity = identity_of(proof, account.id)
+        more: dict[str, Any] = {"email_verified": proof.email_verified}
+        given = None
+        if account.is_guest:
+            _, new, secret = new_session(account.id, session.device_name)
+            new.replaces = session.auth_key
+            more |= {"sessions": Session.all_of(account.id), "old": session, "new": new}
+            given = {name: value for name, value in answer(new, secret, is_new=False).items() if name in SESSION}
         try:
-            writes.link(account, identity, replay, email_verified=proof.email_verified)
+            writes.link(account, identity, replay, **more)
         except Conflict:
             refuse_used(replay)
+            require_living(session)
             continue
-        return describe(identity), True
+        return describe(identity) | {"session": given}, True
     raise AssertionError  # pauses() ends by raising
 
 

@@ -22,6 +22,7 @@ DAY = 86400
 SLIDING, ABSOLUTE = 60 * DAY, 365 * DAY  # how long a session lives unused, and at most unless a guest's, in seconds
 GUEST_DAYS = 30
 RECENTLY = 600  # seconds; how old a login may be that counts as proof of who holds the device
+REPLACED = 3600  # seconds; how long a guest's key lives on beside the one that linking gave, at most
 
 
 class Account(Table):
@@ -101,6 +102,7 @@ class Feed(TokenRow):
     tag = UnicodeAttribute(null=True)  # absent: all recordings
     title = UnicodeAttribute()
     guid = UnicodeAttribute()  # podcast:guid, which stays even if the server moves
+    made_by = UnicodeAttribute(null=True)  # the session
     created_at = UnicodeAttribute(default=now)
 
 
@@ -209,6 +211,9 @@ class Session(Table):
     authenticated_at = UnicodeAttribute()
     expires_at = IntegerAttribute()  # seconds since 1970; checked in code, since DynamoDB's TTL deletes late
 
+    replaces = UnicodeAttribute(null=True)  # the guest's session that ends when this one is first used
+    replaced = BooleanAttribute(null=True)  # by another, so that nothing moves its end on
+
     is_authenticated = True  # what DRF asks of request.user
 
     @classmethod
@@ -231,10 +236,10 @@ class Session(Table):
 
     def require_recent_login(self) -> None:
         """Raises 403 unless it began by a login just now. Where the account has no identity, the key is all that
-        anybody has. At most one GetItem.
+        anybody has. A guest's key that has been replaced proves nothing, however new it is. At most one GetItem.
         """
         age = time.time() - datetime.datetime.fromisoformat(self.authenticated_at).timestamp()
-        account = Account.of(self.id) if age > RECENTLY else None
+        account = Account.of(self.id) if age > RECENTLY or self.replaced else None
         if account and account.identities:
             raise Problem(
                 403, "reauthentication_required", "Log in again, and do this with the new key within 10 minutes."
@@ -246,16 +251,21 @@ class Session(Table):
         Where no login opens the account, the session is all there is of it, and nothing but disuse ends it.
         """
         moment = now()
-        if moment[:10] == self.last_seen_at[:10]:
+        if moment[:10] == self.last_seen_at[:10] or self.replaced:
             return
         latest = int(datetime.datetime.fromisoformat(self.created_at).timestamp()) + ABSOLUTE
         expires_at = int(time.time()) + SLIDING
         if expires_at > latest and ((account := Account.of(self.id)) is None or account.identities):
             expires_at = latest
+        self.note(Session.last_seen_at.set(moment), Session.expires_at.set(expires_at))
+
+    def took_over(self) -> None:
+        self.note(Session.replaces.remove())
+
+    def note(self, *actions: Action) -> None:
+        """Write, unless the session has been ended meanwhile."""
         try:
-            self.update(
-                [Session.last_seen_at.set(moment), Session.expires_at.set(expires_at)], condition=Session.id.exists()
-            )
+            self.update(list(actions), condition=Session.id.exists())
         except UpdateError as error:
             if error.cause_response_code != "ConditionalCheckFailedException":
                 raise

@@ -126,6 +126,19 @@ class IdentitySerializer(serializers.Serializer[dict[str, object]]):
     created_at = serializers.DateTimeField()
 
 
+class NewSessionSerializer(serializers.Serializer[dict[str, object]]):
+    auth_key = serializers.CharField(help_text="Use it from now on. It is shown this once.")
+    session_id = serializers.CharField()
+    expires_at = serializers.DateTimeField(help_text="Moves on as the session is used.")
+
+
+class LinkedSerializer(IdentitySerializer):
+    session = NewSessionSerializer(
+        allow_null=True,
+        help_text="For who was a guest: the old key ends when this one is first used, at the latest in an hour.",
+    )
+
+
 class IdentitiesSerializer(serializers.Serializer[dict[str, object]]):
     results = IdentitySerializer(many=True)
 

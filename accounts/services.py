@@ -21,18 +21,34 @@ CLOSING_SECONDS = 10.0  # how long a request works on a closing before it leaves
 
 
 def authenticate(auth_key: str) -> Session | None:
-    """The session of a valid auth_key. One GetItem, and once a day an UpdateItem."""
+    """The session of a valid auth_key. One GetItem, and once a day an UpdateItem; two calls more for one that takes a
+    guest's place.
+    """
     parsed = keys.parse(auth_key)
     session = find_session(*parsed) if parsed else None
     if session:
         session.seen()
+        take_over(session)
     return session
+
+
+def take_over(session: Session) -> None:
+    """End the guest's session whose place this one takes: its key has arrived."""
+    if session.replaces:
+        Session(session.id, session.replaces).delete()
+        session.took_over()
 
 
 def find_session(user_id: str, session_id: str) -> Session | None:
     """The session, if it still lives."""
     session = Session.find(user_id, session_id)
     return session if session and session.expires_at > time.time() else None
+
+
+def require_living(session: Session) -> None:
+    """Raises 401 where the session that calls has been ended meanwhile."""
+    if find_session(session.id, session.auth_key) is None:
+        raise Problem(401, "invalid_key", "This session has ended meanwhile. Sign in again.")
 
 
 def require_recent_login(session: Session) -> None:

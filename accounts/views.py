@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from accounts import export, feeds, identities, login, providers, serializers, services, throttles
+from accounts.authentication import set_cookie
 from accounts.models import Session
 from recorder_project.documented import extend_schema
 from recorder_project.links import origin
@@ -102,11 +103,14 @@ class SessionViewSet(ViewSet):
         responses={204: None},
     )
     def destroy_many(self, request: Request) -> Response:
-        """Sign out every device but this one. Needs a login within the last 10 minutes, unless for a guest."""
+        """Sign out every device but this one, and close the feeds that they have made.
+
+        Needs a login within the last 10 minutes, unless for a guest.
+        """
         if request.query_params.dict() != {"scope": "others"}:
             raise invalid("/scope", "required", "Say ?scope=others to sign out every other device.")
         services.require_recent_login(caller(request))
-        services.end_sessions(caller(request).id, but=caller(request).auth_key)
+        feeds.sign_out_others(caller(request))
         return Response(status=204)
 
     @extend_schema(
@@ -132,16 +136,20 @@ class IdentityViewSet(ViewSet):
 
     @extend_schema(
         request=serializers.LinkSerializer,
-        responses={201: serializers.IdentitySerializer, 200: serializers.IdentitySerializer},
+        responses={201: serializers.LinkedSerializer, 200: serializers.LinkedSerializer},
     )
     def create(self, request: Request) -> Response:
         """Let one more login open this account; a guest's account becomes a full one and keeps its recordings.
 
-        200 when it was linked already. Needs a login within the last 10 minutes, unless the account is a guest's.
+        200 when it was linked already. Needs a login within the last 10 minutes, unless the account is a guest's. A
+        guest gets a new key, in `session`: all other sessions end, and feeds close. A browser's cookie follows.
         """
         data = serializers.LinkSerializer.read(request.data)
-        identity, is_new = identities.link(caller(request), data)
-        return Response(identity, 201 if is_new else 200)
+        linked, is_new = identities.link(caller(request), data)
+        response = Response(linked, 201 if is_new else 200, headers={"Cache-Control": "no-store"})
+        if linked["session"] and not get_authorization_header(request):
+            set_cookie(response, linked["session"]["auth_key"])
+        return response
 
     @extend_schema(parameters=[OpenApiParameter("id", str, OpenApiParameter.PATH)], responses={204: None})
     def destroy(self, request: Request, id: str) -> Response:
@@ -169,7 +177,7 @@ class FeedViewSet(ViewSet):
         data = serializers.CreateFeedSerializer.read(request.data)
         services.require_recent_login(caller(request))
         where = origin(request._request)
-        feed = feeds.create(caller(request).id, origin=where, tag=data.get("tag"), title=data.get("title"))
+        feed = feeds.create(caller(request), origin=where, tag=data.get("tag"), title=data.get("title"))
         return Response(feed, 201, headers={"Cache-Control": "no-store"})
 
     @extend_schema(parameters=[OpenApiParameter("id", str, OpenApiParameter.PATH)], responses={204: None})

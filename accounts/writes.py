@@ -4,13 +4,14 @@ Each is one transaction, and raises Conflict where one of its conditions does no
 """
 
 import secrets
+import time
 from collections.abc import Iterable
 from typing import Any
 
 from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
-from accounts.models import GUEST_DAYS, Account, Feed, Identity, Replay, Revocation, Session
+from accounts.models import GUEST_DAYS, REPLACED, Account, Feed, Identity, Replay, Revocation, Session
 from recordings.dynamo import commit, days_from_now, now, transaction
 from recordings.models import Work
 from recordings.writes import close_ledger, open_ledger, settle_ledger
@@ -56,12 +57,28 @@ def enter(
     commit(write)
 
 
-def link(account: Account, identity: Identity, replay: Replay | None, *, email_verified: bool | None) -> None:
-    """Give the account one more identity. A guest stops being one. Raises Conflict."""
+def link(
+    account: Account,
+    identity: Identity,
+    replay: Replay | None,
+    *,
+    email_verified: bool | None,
+    sessions: Iterable[Session] = (),
+    old: Session | None = None,
+    new: Session | None = None,
+) -> None:
+    """Give the account one more identity. A guest stops being one: of its `sessions` all end but `old`, which lives on
+    for an hour beside `new`, and its feeds close. Raises Conflict.
+    """
     write = transaction()
     actions: list[Action] = [Account.identities.set([*account.identities, identity.id]), Account.is_guest.set(False)]
     if identity.email and not account.email:
         actions += [Account.email.set(identity.email), Account.email_verified.set(bool(email_verified))]
+    if old and new:
+        actions.append(Account.feeds.set([]))
+        _replace(write, old, new, sessions)
+        for feed_id in account.feeds:
+            write.delete(Feed.bare(feed_id))
     account.turn(write, *actions)
     write.save(identity, Identity.id.does_not_exist())
     _use_up(write, replay)
@@ -69,6 +86,15 @@ def link(account: Account, identity: Identity, replay: Replay | None, *, email_v
         settle_ledger(write, account.id)
         write.delete(Work.of("account", account.id, due_at=""))
     commit(write)
+
+
+def _replace(write: TransactWrite, old: Session, new: Session, sessions: Iterable[Session]) -> None:
+    end = min(old.expires_at, int(time.time()) + REPLACED)
+    write.update(old, [Session.expires_at.set(end), Session.replaced.set(True)], Session.id.exists())
+    write.save(new)
+    for session in sessions:
+        if session.auth_key != old.auth_key:
+            write.delete(session)
 
 
 def sign_out(account: Account, session: Session) -> None:
@@ -98,8 +124,9 @@ def _owe_revocations(write: TransactWrite, user_id: str, identities: Iterable[Id
 
 
 def open_feed(account: Account, feed: Feed) -> None:
-    """Give the account one more feed. Raises Conflict."""
+    """Give the account one more feed. Raises Conflict, also where the session that makes it has been ended."""
     write = transaction()
+    write.condition_check(Session, account.id, feed.made_by, condition=Session.id.exists())
     account.turn(write, Account.feeds.set([*account.feeds, feed.public_id]))
     write.save(feed, Feed.id.does_not_exist())
     commit(write)

@@ -170,10 +170,13 @@ def callback(request: HttpRequest, name: str) -> HttpResponse:
     response = HttpResponseRedirect(own_target(request, flow["next"]), headers={"Cache-Control": "no-store"})
     response["Referrer-Policy"] = "no-referrer"
     response.delete_cookie(FLOW, samesite="Lax")
-    if "link" in flow:
-        identities.link(linking_session(flow["link"]), credential)
-        return response
     before = session_of(request)
+    if "link" in flow:
+        session = linking_session(flow["link"])
+        given = identities.link(session, credential)[0]["session"]
+        if given and before and before.auth_key == session.auth_key:
+            set_cookie(response, given["auth_key"])
+        return response
     if guest := would_lose(before, flow.get("leave", "")):
         return page(request, flow["next"], losing=guest, chosen=name)
     answer = login.log_in(credential, address=throttles.address(request))

@@ -28,7 +28,7 @@ def home(request: HttpRequest) -> HttpResponse:
     session = session_of(request)
     name = "recorder" if session and (BUILT / "main.js").exists() else "home"
     response = render(request, f"web/{name}.html", words.of(request) | {"user": session})
-    if session:
+    if session and not session.replaced:  # the cookie of its successor may just be on its way
         set_cookie(response, request.COOKIES[COOKIE])  # for as long again
     return response
 

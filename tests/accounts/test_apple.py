@@ -159,7 +159,9 @@ def test_it_is_given_up_after_thirty_days(world: World, settings: Settings) -> N
 def test_unlinking_revokes_it_too(world: World) -> None:
     alice = sign_up()
     body = {"provider": "apple", "id_token": token(), "code": "good"}
-    assert alice.post("accounts/identities/", body).status == 201
+    linked = alice.post("accounts/identities/", body)
+    assert linked.status == 201
+    alice = Client(linked.json["session"]["auth_key"], alice.user_id)
     second = {"provider": "apple", "id_token": token("001.work")}
     assert alice.post("accounts/identities/", second).status == 201
     first = alice.get("accounts/identities/").json["results"][0]

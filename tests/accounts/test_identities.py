@@ -1,18 +1,23 @@
 """Several logins for one account, and who may change them."""
 
+import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
 
 from accounts import login as logins
 from accounts import services, writes
+from accounts.authentication import COOKIE
 from accounts.models import Account, Identity, Session
 from recordings.dynamo import days_from_now
 from recordings.models import Ledger, Work
 from tests.accounts.conftest import SignIn, client_of, id_token, login
-from tests.client import Answer, Client, sign_up
+from tests.accounts.test_sessions import another_device
+from tests.client import HOST, Answer, Client, sign_up
+from tests.state import calls
 
 
 def link(client: Client, subject: str, **fields: Any) -> Answer:
@@ -73,6 +78,107 @@ def test_a_guest_becomes_a_full_account_and_keeps_the_recordings(sign_in: SignIn
     assert not Ledger.get(alice.user_id, 0).is_guest
 
 
+def test_a_guests_key_ends_when_the_one_that_linking_gave_is_used(sign_in: SignIn, alice: Client) -> None:
+    answer = link(alice, "alice")
+    assert (answer.status, answer.headers["Cache-Control"]) == (201, "no-store")
+    given = answer.json["session"]
+    assert set(given) == {"auth_key", "session_id", "expires_at"}
+    before, after = Session.find(alice.user_id, alice.session_id), Session.find(alice.user_id, given["session_id"])
+    assert before
+    assert after
+    assert (after.device_name, after.replaces) == ("Alice's phone", alice.session_id)
+    assert 3500 < before.expires_at - time.time() <= 3600
+    assert alice.get("accounts/me/").status == 200  # the answer may not have arrived
+    with calls() as made:
+        new = Client(given["auth_key"], alice.user_id, given["session_id"])
+        assert new.get("accounts/me/").status == 200
+    assert made == ["GetItem", "DeleteItem", "UpdateItem", "GetItem", "GetItem"]
+    stale = alice.get("accounts/me/")
+    assert (stale.status, stale.code) == (401, "invalid_key")
+    with calls() as made:
+        assert new.get("accounts/me/").status == 200
+    assert made == ["GetItem"] * 3
+    assert [row.auth_key for row in Session.all_of(alice.user_id)] == [new.session_id]
+
+
+def test_nothing_moves_the_end_of_a_guests_key_on(sign_in: SignIn, alice: Client) -> None:
+    link(alice, "alice")
+    session = Session.find(alice.user_id, alice.session_id)
+    assert session
+    session.update([Session.last_seen_at.set(days_from_now(-1))])  # a new day has begun
+    assert alice.get("accounts/me/").status == 200
+    session.refresh(consistent_read=True)
+    assert session.expires_at <= time.time() + 3600
+    session.update([Session.expires_at.set(int(time.time()) - 1)])
+    assert alice.get("accounts/me/").status == 401
+
+
+def test_a_guests_key_that_somebody_else_has_opens_nothing_for_long(sign_in: SignIn, alice: Client) -> None:
+    """While it lives on it is no proof of a login, even where the guest signed up a moment ago."""
+    link(alice, "alice")
+    thief = Client(alice.auth_key, alice.user_id, alice.session_id)
+    for answer in (
+        link(thief, "thief"),
+        thief.post("accounts/feeds/", {}),
+        thief.delete("accounts/sessions/?scope=others"),
+        thief.delete("accounts/me/"),
+    ):
+        assert (answer.status, answer.code) == (403, "reauthentication_required")
+
+
+def test_linking_ends_a_guests_other_sessions_and_feeds(sign_in: SignIn, alice: Client) -> None:
+    other = another_device(alice, "Tablet")
+    feed = other.post("accounts/feeds/", {}).json
+    mine = alice.post("accounts/feeds/", {}).json
+    answer = link(alice, "alice")
+    assert answer.status == 201
+    new = Client(answer.json["session"]["auth_key"])
+    assert other.get("accounts/me/").status == 401
+    assert new.get("accounts/feeds/").json["results"] == []
+    for each in (feed, mine):
+        assert Client().get(urlsplit(each["url"]).path).status == 404
+
+
+def test_a_second_login_leaves_sessions_and_feeds_alone(sign_in: SignIn) -> None:
+    alice, phone = sign_in("alice"), sign_in("alice")
+    feed = alice.post("accounts/feeds/", {}).json
+    answer = link(alice, "alice at work")
+    assert (answer.status, answer.json["session"]) == (201, None)
+    assert alice.get("accounts/me/").status == phone.get("accounts/me/").status == 200
+    assert [each["id"] for each in alice.get("accounts/feeds/").json["results"]] == [feed["id"]]
+
+
+def test_linking_that_fails_ends_nothing(sign_in: SignIn, alice: Client) -> None:
+    sign_in("charlie")
+    other = another_device(alice, "Tablet")
+    before = {row.auth_key: row.expires_at for row in Session.all_of(alice.user_id)}
+    assert link(alice, "charlie").code == "identity_in_use"
+    assert {row.auth_key: row.expires_at for row in Session.all_of(alice.user_id)} == before
+    assert other.get("accounts/me/").status == 200
+
+
+def test_who_signs_out_while_linking_links_nothing(
+    sign_in: SignIn, alice: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_between(monkeypatch, writes, "link", lambda: alice.post("accounts/logout/"))
+    answer = link(alice, "alice")
+    assert (answer.status, answer.code) == (401, "invalid_key")
+    assert Session.all_of(alice.user_id) == []
+    assert sign_in("alice").user_id != alice.user_id
+
+
+def test_a_browsers_cookie_follows(sign_in: SignIn, alice: Client) -> None:
+    browser = Client()
+    browser.http.cookies[COOKIE] = alice.auth_key
+    browser.get("/login/")
+    how = {"x_csrftoken": browser.http.cookies["csrftoken"].value, "origin": f"https://{HOST}"}
+    answer = browser.post("accounts/identities/", {"provider": "corp", "id_token": id_token("alice")}, **how)
+    assert answer.status == 201, answer
+    assert browser.http.cookies[COOKIE].value == answer.json["session"]["auth_key"]
+    assert browser.get("accounts/me/").json["user_id"] == alice.user_id
+    assert alice.get("accounts/me/").status == 401
+
+
 def test_the_list_shows_what_one_linked(sign_in: SignIn) -> None:
     alice = sign_in("alice")
     added = client_of(login("corp", id_token=id_token("alice"))).post(
@@ -80,7 +186,7 @@ def test_the_list_shows_what_one_linked(sign_in: SignIn) -> None:
     )
     assert added.status == 201
     first, second = identities(alice)
-    assert second == added.json
+    assert second | {"session": None} == added.json
     assert (second["provider"], second["email"]) == ("corp", "a@work.test")
     assert first["id"] != second["id"]
     assert "alice" not in first["id"]
@@ -91,7 +197,7 @@ def test_linking_again_changes_nothing(sign_in: SignIn) -> None:
     alice = sign_in("alice")
     before = identities(alice)
     answer = link(alice, "alice")
-    assert (answer.status, answer.json) == (200, before[0])
+    assert (answer.status, answer.json) == (200, before[0] | {"session": None})
     assert identities(alice) == before
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from accounts.models import ABSOLUTE, SLIDING, Account, Session
+from accounts.models import ABSOLUTE, SLIDING, Account, Feed, Session
 from recorder_project.tokens import hashed, new_token
 from recordings.dynamo import now, stamp
 from tests.client import Client, sign_up
@@ -86,6 +86,29 @@ def test_all_others_are_signed_out(alice: Client, charlie: Client) -> None:
     assert (answer.status, answer.content) == (204, b"")
     assert signed_in(alice) == {alice.session_id}
     assert charlie.get("accounts/me/").status == 200
+
+
+def test_the_others_feeds_close_with_them(alice: Client) -> None:
+    """A feed's address would outlive the key that made it."""
+    tablet = another_device(alice, "Tablet")
+    mine, theirs = (client.post("accounts/feeds/", {}).json for client in (alice, tablet))
+    old = alice.post("accounts/feeds/", {}).json
+    row = Feed.of(old["id"])
+    assert row
+    row.update([Feed.made_by.remove()])  # of a time when nobody noted that
+    assert alice.delete("accounts/sessions/?scope=others").status == 204
+    left = [feed["id"] for feed in alice.get("accounts/feeds/").json["results"]]
+    assert sorted(left) == sorted([mine["id"], old["id"]])
+    assert Feed.of(theirs["id"]) is None
+
+
+def test_a_session_that_has_ended_makes_no_feed(alice: Client) -> None:
+    """Nor does its call that was under way."""
+    tablet = another_device(alice, "Tablet")
+    with meanwhile("TransactWriteItems", lambda: alice.delete("accounts/sessions/?scope=others")):
+        answer = tablet.post("accounts/feeds/", {})
+    assert (answer.status, answer.code) == (401, "invalid_key")
+    assert alice.get("accounts/feeds/").json["results"] == []
 
 
 def test_others_must_be_said(alice: Client) -> None:

@@ -222,8 +222,10 @@ def test_a_guests_page_can_link_and_keeps_the_account(browser: Browser, world: W
     asked = dict(parse_qsl(urlsplit(response["Location"]).query))
     grant(world, asked)
     assert come_back(browser, asked).status_code == 302
+    assert browser.cookies[COOKIE].value != guest.auth_key  # a new key, and the old one is not needed any more
     assert signed_in(browser) == guest.user_id
-    assert not guest.get("accounts/me/").json["is_guest"]
+    assert guest.get("accounts/me/").status == 401
+    assert not Client(browser.cookies[COOKIE].value).get("accounts/me/").json["is_guest"]
 
 
 def test_the_page_for_linking_can_do_nothing_else(browser: Browser, world: World) -> None:
@@ -295,8 +297,37 @@ def test_a_guest_who_is_asked_may_link(browser: Browser, guest: Client, world: W
     asked = query_of(press(browser, account=guest.user_id))
     grant(world, asked)
     assert come_back(browser, asked).status_code == 302
+    assert browser.cookies[COOKIE].value != guest.auth_key  # a new key, and the old one is not needed any more
     assert signed_in(browser) == guest.user_id
-    assert not guest.get("accounts/me/").json["is_guest"]
+    assert guest.get("accounts/me/").status == 401
+    assert not Client(browser.cookies[COOKIE].value).get("accounts/me/").json["is_guest"]
+
+
+def test_linking_takes_no_browser_that_is_another_accounts_by_now(
+    browser: Browser, guest: Client, world: World
+) -> None:
+    browser.get("/login/corp/", **HTTPS)
+    asked = query_of(press(browser, account=guest.user_id))
+    grant(world, asked)
+    other = sign_up()
+    browser.cookies[COOKIE] = other.auth_key
+    assert come_back(browser, asked).status_code == 302
+    assert signed_in(browser) == other.user_id
+    assert not guest.get("accounts/me/").json["is_guest"]  # it was linked all the same, and has an hour left
+
+
+def test_the_page_sets_no_cookie_of_a_key_that_has_been_replaced(
+    browser: Browser, guest: Client, world: World
+) -> None:
+    """A tab that asks beside the linking would undo what that has set."""
+    browser.get("/login/corp/", **HTTPS)
+    asked = query_of(press(browser, account=guest.user_id))
+    grant(world, asked)
+    tab = Browser(headers={"host": "recorder.test"})
+    tab.cookies[COOKIE] = guest.auth_key
+    assert COOKIE in tab.get("/", **HTTPS).cookies
+    come_back(browser, asked)
+    assert COOKIE not in tab.get("/", **HTTPS).cookies
 
 
 def test_a_guest_who_is_asked_may_go(browser: Browser, guest: Client, world: World) -> None:
