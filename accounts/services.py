@@ -178,18 +178,21 @@ def close(user_id: str) -> None:
     leave_to_sweep(finish_closing, user_id, until)
 
 
-def finish_closing(user_id: str, until: float) -> bool:
-    """Remove what a closed account left, the sweep's own row last. A guest who is still seen gets more time."""
+def finish_closing(user_id: str, until: float) -> str:
+    """Remove what a closed account left, the sweep's own row last. A guest who is still seen gets more time.
+
+    Returns what became of it, as the sweep has it.
+    """
     account = Account.of(user_id)
     if account and not account.closed_at and not expire_guest(account):
-        return False
+        return "waiting"
     end_sessions(user_id)
     if not erase(user_id, until=until):
-        return False
+        return "going on"
     if account:
         account.delete()
     Work.of("account", user_id, due_at="").delete()
-    return True
+    return "closed"
 
 
 def expire_guest(account: Account) -> bool:
@@ -207,15 +210,15 @@ def expire_guest(account: Account) -> bool:
     return False
 
 
-def finish_revoking(user_id: str, until: float) -> bool:
-    """Revoke what a provider gave us for identities that are gone. Returns whether nothing of it is left.
+def finish_revoking(user_id: str, until: float) -> str:
+    """Revoke what a provider gave us for identities that are gone. Returns what became of it, as the sweep has it.
 
     The sweep tries again; after REVOKING_DAYS it is given up, so that no token is kept for ever.
     """
     work, left = Work.find(f"revoke:{user_id}", user_id), False
     for row in Revocation.all_of(user_id):
         if time.monotonic() > until:
-            return False
+            return "going on"
         token = keys.unsealed(row.refresh_token)
         if token is None or row.created_at < days_from_now(-REVOKING_DAYS):
             log.error("A login of %s could not be revoked at its provider; it is given up", user_id)
@@ -232,8 +235,8 @@ def finish_revoking(user_id: str, until: float) -> bool:
         try:
             finish_work(work)
         except Conflict:  # one more came meanwhile
-            return False
-    return not left
+            return "waiting"
+    return "retrying" if left else "revoked"
 
 
 def set_quota(user_id: str, quota_bytes: int) -> None:

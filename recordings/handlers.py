@@ -1,4 +1,4 @@
-"""Lambda's entry point for what is not HTTP: S3 events and the hourly schedule."""
+"""Lambda's entry point for what is not HTTP: S3 events and the schedule of sweeps."""
 
 import json
 import logging
@@ -20,6 +20,9 @@ from recordings.sweeping import sweep  # noqa: E402
 
 log = logging.getLogger(__name__)
 
+SWEEP_SECONDS = 285.0  # a sweep begins nothing after them: the schedule's next one is about to start
+REST = 90.0  # seconds before Lambda ends the function, by when all has to be done
+
 
 def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
     """Take S3's notifications (also through SQS, and its test event), and EventBridge's schedule.
@@ -31,7 +34,7 @@ def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
     started, outcomes, level = time.monotonic(), {}, logging.ERROR
     with doing(getattr(context, "aws_request_id", None) or uuid.uuid4().hex) as done:
         try:
-            outcomes = hourly(context) if is_schedule(event) else take(event)
+            outcomes = take_part(event, context) if is_schedule(event) else take(event)
             level = logging.INFO
         finally:
             say(done, level=level, started=started, route=kind(event), outcomes=outcomes)
@@ -47,11 +50,16 @@ def kind(event: dict[str, Any]) -> str:
     return "sweep" if is_schedule(event) else "s3" if "Records" in event or "Event" in event else "unknown"
 
 
-def hourly(context: Any) -> dict[str, int]:
-    remaining = context.get_remaining_time_in_millis() / 1000 - 30 if context else 600
-    outcomes = sweep(seconds=remaining)
+def take_part(event: dict[str, Any], context: Any) -> dict[str, int]:
+    """Sweep the schedule's `part` of so many, all where it names none."""
+    part, of = event.get("part", 0), event.get("of", 1)
+    if not (type(part) is type(of) is int and 0 <= part < of):
+        raise ValueError("These are no parts of a sweep.")
+    remaining = context.get_remaining_time_in_millis() / 1000 - REST if context else 600
+    seconds = min(SWEEP_SECONDS, remaining)
+    outcomes = sweep(seconds=seconds, spare=remaining - seconds, part=part, of=of)
     count("Sweeps")
-    count("SweepFailed", outcomes["failed"] + outcomes["missing"])
+    count("SweepFailed", outcomes["failed"] + outcomes["missing"] + outcomes["unclear"])
     for outcome, number in outcomes.items():
         if outcome != "failed":
             count(f"Sweep{outcome.capitalize()}", number)

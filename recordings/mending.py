@@ -16,7 +16,7 @@ from recordings import storage
 from recordings.adopting import adopt
 from recordings.completion import make_ready
 from recordings.dynamo import Conflict, days_from_now, stamp
-from recordings.models import Change, Ledger, Recording, due_shard, life_of
+from recordings.models import Change, Ledger, Recording, life_of, stands_in
 from recordings.services import is_over, patience, settle
 from recordings.storage import Listed
 from recordings.uploads import clear, id_of, new_recording
@@ -44,7 +44,7 @@ def misplaced(row: Recording) -> dict[str, Any]:
         values["due_at"] = days_from_now(waits)
     elif waits is None and (row.due_at or row.due_shard):
         values["due_at"] = None
-    elif row.due_at and row.due_shard != due_shard(row.id):
+    elif row.due_at and not stands_in(row.due_shard, row.id):
         values["due_at"] = row.due_at
     return values
 

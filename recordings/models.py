@@ -21,11 +21,18 @@ from recordings.dynamo import IntegerAttribute, Table, TokenRow, now, seconds_si
 
 
 def due_shard(id: str) -> str:
-    """The shard of `by_due` that a row waits in: one hex digit, spread evenly."""
-    return hashlib.sha256(id.encode()).hexdigest()[0]
+    """The shard of `by_due` that a row waits in: two hex digits, spread evenly."""
+    return hashlib.sha256(id.encode()).hexdigest()[:2]
 
 
-SHARDS = "0123456789abcdef"
+def stands_in(shard: str | None, id: str) -> bool:
+    """Whether the sweep finds a row in this shard: its own, or the one of 16 that it had in earlier versions."""
+    return bool(shard) and due_shard(id).startswith(str(shard))
+
+
+OLD_SHARDS = [f"{number:x}" for number in range(16)]  # until they are empty
+SHARDS = [f"{number:02x}" for number in range(256)] + OLD_SHARDS
+STATUSES = ("uploading", "ready", "mismatch", "purging")
 MULTIPART = 16 * 2**20  # from this size on, in bytes, an upload goes in parts
 LEFTOVER_DAYS = 7  # after UPLOAD_DAYS, the bucket's rule ends multipart uploads by itself
 
@@ -88,7 +95,7 @@ class Recording(Table):
     created_at = UnicodeAttribute()
     updated_at = UnicodeAttribute()
     trashed_at = UnicodeAttribute(null=True)
-    status = UnicodeAttribute()  # uploading, ready, mismatch, purging
+    status = UnicodeAttribute()  # one of STATUSES
     verified_at = UnicodeAttribute(null=True)
     version = IntegerAttribute()
     tags: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, default=list)
@@ -165,6 +172,12 @@ class Recording(Table):
         """Every key that its shares may have objects at."""
         ids = [share["id"] for share in self.shares or [] if share["excerpt"]]
         return [key for id in ids for key in (self.excerpt_key(id), self.order_key(id))]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the row has what every row has; one that was torn or that nobody knows may not."""
+        needed = (self.sha256, self.size, self.version, self.attempt, self.updated_at)
+        return self.status in STATUSES and None not in needed
 
     @property
     def awaits_bytes(self) -> bool:
@@ -252,10 +265,13 @@ class Recording(Table):
         return [self.recorded_at, self.id]
 
     @classmethod
-    def due(cls, shard: str, until: str) -> Iterator[tuple[str, str]]:
-        """(id, user_id) of each row in this shard that was due at `until`, the longest overdue first."""
-        for row in cls.by_due.query(shard, ByDue.due_at <= until):
-            yield row.id, row.user_id
+    def due(cls, shard: str, until: str, *, after: Any = None, limit: int) -> tuple[list[tuple[str, str]], Any]:
+        """(id, user_id) of at most `limit` rows in this shard that were due at `until`, the longest overdue first, and
+        where to go on `after`, None at the end. One Query, eventually consistent.
+        """
+        query = cls.by_due.query(shard, ByDue.due_at <= until, limit=limit, last_evaluated_key=after)
+        rows = [(row.id, row.user_id) for row in query]
+        return rows, query.last_evaluated_key
 
 
 def _index_key(user_id: str, shelf: str, position: Sequence[str]) -> dict[str, dict[str, str]]:

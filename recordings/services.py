@@ -27,6 +27,10 @@ SEARCH_READS = 2000
 PROOF_DAYS = 1 / 24  # how long S3's event has to bring a proof, an object, or its sound, before the sweep looks itself
 
 
+class Unclear(Exception):  # noqa: N818 - an answer to act on, not an error
+    """Rows that contradict each other, or that nobody can make sense of. Nothing is done about them but to say so."""
+
+
 def pauses(seconds: float = RETRY_SECONDS) -> Iterator[None]:
     """Yield for each try at a contended write, sleeping longer and longer between them, for `seconds` in all.
 

@@ -227,6 +227,16 @@ def close_ledger(write: TransactWrite, user_id: str) -> None:
     write.update(Ledger(user_id), [Ledger.closed.set(True)], condition=Ledger.last_version.exists())
 
 
+def defer(id: str, user_id: str, *, until: str, moment: str) -> None:
+    """Let the sweep come back to a row at `until`, if it is still as due as it was at `moment`. Takes no version."""
+    row = Recording(id, user_id)
+    try:
+        row.update([Recording.due_at.set(until)], condition=Recording.due_at <= moment)
+    except UpdateError as error:
+        if error.cause_response_code != "ConditionalCheckFailedException":
+            raise
+
+
 def finish_work(work: Work) -> None:
     """Take a work row out. Raises Conflict where it has been renewed, or is gone."""
     write = transaction()

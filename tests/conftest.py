@@ -28,6 +28,12 @@ def _one_day() -> None:
 
 
 @pytest.fixture(autouse=True)
+def _one_thread_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """moto takes back what one thread wrote when it refuses another, and what is stepped through has no threads."""
+    monkeypatch.setattr("recordings.sweeping.THREADS", {})
+
+
+@pytest.fixture(autouse=True)
 def aws() -> Iterator[None]:
     """Fresh tables and a fresh bucket. tests/integration has a fixture of this name with real peers.
 

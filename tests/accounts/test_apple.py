@@ -16,6 +16,7 @@ from recordings.writes import finish_work
 from tests.accounts.conftest import client_of, id_token, login, switch_on
 from tests.client import Answer, Client, sign_up
 from tests.signer import claims, hashed, jwks, pem, private_key, sign
+from tests.state import make_due
 from tests.world import Call, World
 
 TOKEN_URL, REVOKE_URL = "appleid.apple.com/auth/token", "appleid.apple.com/auth/revoke"
@@ -133,6 +134,9 @@ def test_a_failed_revocation_holds_nothing_up_and_is_tried_again(world: World, f
     call_command("sweep")
     assert len(left(alice)) == 2
     world.answers[f"POST {REVOKE_URL}"] = (200, b"")
+    call_command("sweep")
+    assert len(left(alice)) == 2  # an hour later and no sooner
+    make_due(alice.user_id, f"revoke:{alice.user_id}")
     call_command("sweep")
     assert left(alice) == []
     assert revoked(world) == [REFRESH] * 3

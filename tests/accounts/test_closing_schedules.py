@@ -33,7 +33,7 @@ def machine(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     with MACHINE.running():
         sign_up(MACHINE)
         monkeypatch.setattr(sweeping, "SHARDS", ["0"])
-        for module in ("models", "writes", "uploads", "mending"):
+        for module in ("models", "writes", "uploads"):
             monkeypatch.setattr(f"recordings.{module}.due_shard", lambda _: "0")
         yield MACHINE
     logging.disable(logging.NOTSET)

@@ -15,6 +15,9 @@ from django.conf import settings
 from django.core.management import call_command
 from moto import mock_aws
 
+from recordings import handlers
+from recordings.decoding import SECONDS
+from recordings.models import SHARDS
 from tests.deploy.conftest import REGION, STAND_INS, TEMPLATE, make_stack, physical, translated
 from tests.project.test_documentation import MEANINGLESS, read_by_settings
 
@@ -155,6 +158,18 @@ def test_s3_tells_the_event_function_of_new_objects_and_may_call_it() -> None:
     assert permission["SourceAccount"] == {"Ref": "AWS::AccountId"}
     function = translated()["Resources"]["EventFunction"]["Properties"]
     assert function["DeadLetterConfig"]["TargetArn"] == {"Fn::GetAtt": ["DeadLetters", "Arn"]}
+
+
+def test_the_schedule_sweeps_every_shard_and_no_run_meets_the_next_of_its_part() -> None:
+    rules = [each["Properties"] for each in of_type("AWS::Events::Rule").values()]
+    assert {each["ScheduleExpression"] for each in rules} == {"rate(5 minutes)"}
+    assert handlers.SWEEP_SECONDS < 5 * 60
+    events = [json.loads(each["Targets"][0]["Input"]) for each in rules]
+    assert all(handlers.is_schedule(event) for event in events)
+    swept = [shard for event in events for shard in SHARDS[event["part"] :: event["of"]]]
+    assert sorted(swept) == sorted(SHARDS)
+    timeout = translated()["Resources"]["EventFunction"]["Properties"]["Timeout"]
+    assert timeout - handlers.REST > handlers.SWEEP_SECONDS + SECONDS / 2, "what is begun last has its time"
 
 
 def environment(function: str) -> dict[str, str]:

@@ -38,6 +38,11 @@ def peers() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _one_thread_sweeps() -> None:
+    """Here they have all their threads."""
+
+
+@pytest.fixture(autouse=True)
 def aws(peers: None) -> Iterator[None]:
     """Fresh tables and a fresh bucket, made by the app's own command. Takes the place of moto's fixture."""
     call_command("create_tables", verbosity=0)

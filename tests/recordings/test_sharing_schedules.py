@@ -78,7 +78,7 @@ def fake_cut(file: object, path: Path, start: float, end: float, *, seconds: flo
 
 @pytest.fixture(autouse=True)
 def machine(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    for module in ("models", "writes", "uploads", "mending"):
+    for module in ("models", "writes", "uploads"):
         monkeypatch.setattr(f"recordings.{module}.due_shard", lambda _: "0")
     monkeypatch.setattr(cutting, "cut", fake_cut)
     with playing(MACHINE, monkeypatch):
@@ -323,4 +323,4 @@ def test_the_states_are_what_they_say(machine: Machine) -> None:
         "purging": (1, 1, 0),
         "purged but for the row": (1, 1, 0),
     }
-    assert models.SHARDS[0] == "0"
+    assert "0" in models.SHARDS

@@ -129,7 +129,7 @@ def test_what_the_index_still_shows_is_looked_at_anew(alice: Client, monkeypatch
     id = alice.record(AUDIO)["id"]
     shard = due_shard(id)
     due = {shard: [(id, alice.user_id), ("0" * 32, alice.user_id), ("trash:" + alice.user_id, alice.user_id)]}
-    monkeypatch.setattr(Recording, "due", lambda shard, until: iter(due.get(shard, [])))
+    monkeypatch.setattr(Recording, "due", lambda shard, until, **page: (due.get(shard, []), None))
     before = snapshot()
     assert sweep() == "3 changed"
     assert snapshot() == before
@@ -154,10 +154,10 @@ def test_a_fault_in_one_holds_up_no_other(alice: Client, monkeypatch: pytest.Mon
         make_due(alice.user_id, id)
     settle_one = sweeping.settle_one
 
-    def fail_on_one(id: str, *args: object) -> str:
+    def fail_on_one(id: str, *args: object, **how: bool) -> str:
         if id == ids[1]:
             raise RuntimeError("made up")
-        return settle_one(id, *args)  # type: ignore[arg-type]
+        return settle_one(id, *args, **how)  # type: ignore[arg-type]
 
     monkeypatch.setattr(sweeping, "settle_one", fail_on_one)
     with pytest.raises(CommandError, match=r"1 rows failed; they stay due"):

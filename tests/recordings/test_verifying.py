@@ -133,7 +133,7 @@ def stay_due(row: Recording) -> None:
 
 
 def wrong_shard(row: Recording) -> None:
-    shard = "0" if due_shard(row.id) != "0" else "1"
+    shard = "00" if due_shard(row.id) != "00" else "01"
     trashed = "2120-01-01T00:00:00.000Z"
     update(row, Recording.due_at.set(trashed), Recording.due_shard.set(shard), Recording.verified_at.remove())
 
@@ -602,3 +602,10 @@ def test_shows_how_far_it_is_on_a_terminal_only(alice: Client, ready: Recording)
     for screen, shown in ((Terminal(), True), (io.StringIO(), False)):
         call_command("verify_storage", stderr=screen, stdout=io.StringIO())
         assert ("2 rows" in screen.getvalue()) is shown
+
+
+def test_a_row_in_one_of_the_old_shards_stands_where_the_sweep_looks(alice: Client) -> None:
+    row = kept(alice.user_id, alice.record(AUDIO)["id"])
+    assert alice.delete(f"recordings/{row.id}/").status == 204
+    update(row, Recording.due_shard.set(due_shard(row.id)[0]))
+    assert verify() == []

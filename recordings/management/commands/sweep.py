@@ -8,7 +8,7 @@ from recordings.sweeping import sweep
 
 
 class Command(BaseCommand):
-    help = "Complete or abandon overdue uploads, empty old trash, finish purges and closings. Runs hourly on Lambda."
+    help = "Complete or abandon overdue uploads, empty old trash, finish purges and closings, on several threads."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--seconds", type=float, default=600, help="stop starting new work after this long")
