@@ -1,13 +1,14 @@
-"""The embedded AWS of `make run`: ministack's DynamoDB and S3 on loopback, kept under `.local/aws/` between runs.
+"""The embedded AWS of `make run`: ministack's DynamoDB and S3 on loopback, kept under `.local/aws/`.
 
 Three processes take part. `manage.py runserver` starts the others and outlives them; Django's autoreloader runs the
 server and is restarted at will; ministack runs in a session of its own, so that Ctrl-C does not reach it before the
-server has stopped. ministack writes DynamoDB when it stops: it is stopped with SIGTERM and waited for, and it stops by
-itself when the process that started it is gone.
+server has stopped, and stops by itself when the process that started it is gone. Each of them may be killed at any
+moment: durable.py says how nothing is lost by it.
 """
 
 import asyncio
 import fcntl
+import gc
 import http.client
 import os
 import signal
@@ -34,8 +35,7 @@ from local import events
 App = Callable[[Any, Any, Any], Awaitable[None]]  # ASGI
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-LOST = ("failed to load", "refusing to load", "Failed to restore")  # what ministack logs, and then begins empty
-STARTS_WITHIN = SAVES_WITHIN = 60  # seconds
+STARTS_WITHIN = ENDS_WITHIN = 60  # seconds
 
 
 def runserver(argv: list[str]) -> None:
@@ -44,7 +44,7 @@ def runserver(argv: list[str]) -> None:
     if os.environ.get(DJANGO_AUTORELOAD_ENV):  # the server itself, (re)started by the process that holds the AWS
         threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
         if settings.AWS_ENDPOINT_URL == settings.EMBEDDED_AWS:
-            threading.Thread(target=events.listen, daemon=True).start()
+            events.begin()
         execute_from_command_line(argv)
         return
     host, port = _address(argv)
@@ -65,11 +65,11 @@ def runserver(argv: list[str]) -> None:
                     f"\nRecorder:   {here}/  (the API: {here}/api/v1/docs/)\n"
                     f"To try it:  curl -X POST {here}/api/v1/accounts/login/"
                     """ -H 'Content-Type: application/json' -d '{"provider":"guest"}'\n"""
-                    f"Its data:   {directory}, saved at Ctrl-C. A crash loses what came since the start.\n",
+                    f"Its data:   {directory}\n",
                     flush=True,
                 )
                 if "--noreload" in argv:  # this process is the server
-                    threading.Thread(target=events.listen, daemon=True).start()
+                    events.begin()
                 execute_from_command_line(argv)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -105,34 +105,28 @@ def _alone_with(directory: Path) -> Iterator[IO[str]]:
         if not _locked(ours):
             sys.exit(f"Recorder is running already with the data in {directory}.")
         if not _locked(its):
-            print("An earlier run is still saving; waiting for it.", flush=True)
-            _wait(
-                lambda: _locked(its), SAVES_WITHIN, f"The embedded AWS of an earlier run goes on: see {directory}/log."
-            )
+            otherwise = f"The embedded AWS of an earlier run goes on: see {directory}/log."
+            _wait(lambda: _locked(its), ENDS_WITHIN, otherwise)
         yield its
 
 
 @contextmanager
 def _embedded(directory: Path, lock: IO[str]) -> Iterator[None]:
-    """ministack, with the tables and the bucket, for as long as the block runs; then everything is on disk."""
+    """ministack, with the tables and the bucket, for as long as the block runs."""
     log = directory / "log"
     bind = urlsplit(settings.EMBEDDED_AWS)
     _check_free(str(bind.hostname), bind.port or 80, "stop what uses it, or use it by setting AWS_ENDPOINT_URL")
     aws = start(bind.netloc, directory, log, lock)
     lock.close()  # ministack alone holds it now, until its last byte is written
     try:
-        _wait(lambda: _answers(aws, bind.netloc), STARTS_WITHIN, f"The embedded AWS does not answer: see {log}.")
+        _wait(lambda: _answers(aws, bind.netloc, log), STARTS_WITHIN, f"The embedded AWS does not answer: see {log}.")
         django.setup()
         call_command("create_tables")
         events.wire()
-        if any(line in log.read_text() for line in LOST):
-            aws.kill()  # SIGTERM would write the empty tables it began with over the old ones
-            aws.wait()
-            sys.exit(f"What earlier runs saved can't be read; {log} says why. Repair or move {directory}.")
         yield
     finally:
         if aws.returncode is None:
-            _stop(aws, log)
+            _stop(aws)
 
 
 def start(bind: str, directory: Path, log: Path, lock: IO[str]) -> "subprocess.Popen[bytes]":
@@ -142,9 +136,7 @@ def start(bind: str, directory: Path, log: Path, lock: IO[str]) -> "subprocess.P
         "TMPDIR": str(directory),
         "GATEWAY_PORT": bind.rpartition(":")[2],
         "SERVICES": "dynamodb,s3,sqs",
-        "PERSIST_STATE": "1",
         "STATE_DIR": str(directory / "state"),
-        "S3_PERSIST": "1",
         "S3_DATA_DIR": str(directory / "s3"),
         "SFTP_ENABLED": "0",
         "IOT_MTLS_ENABLED": "0",
@@ -152,7 +144,7 @@ def start(bind: str, directory: Path, log: Path, lock: IO[str]) -> "subprocess.P
     }
     with log.open("wb") as output:
         return subprocess.Popen(  # noqa: S603  (our own words)
-            [sys.executable, "-m", __name__, bind, str(os.getpid())],
+            [sys.executable, "-m", __name__, bind, str(os.getpid()), str(directory)],
             cwd=settings.BASE_DIR,
             env=environ,
             stdin=subprocess.DEVNULL,
@@ -163,15 +155,16 @@ def start(bind: str, directory: Path, log: Path, lock: IO[str]) -> "subprocess.P
         )
 
 
-def _stop(aws: "subprocess.Popen[bytes]", log: Path) -> None:
-    """SIGTERM, then wait for as long as writing takes: a second Ctrl-C must not lose what the first one saves."""
+def _stop(aws: "subprocess.Popen[bytes]") -> None:
+    """SIGTERM, so that what it is in the middle of is answered."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    print("Saving …", flush=True)
     aws.terminate()
-    early = -signal.SIGTERM  # before it could take the signal, and so before it had anything to save
-    if aws.wait() not in (0, early) or "failed to save" in log.read_text():
-        print(f"The embedded AWS ended with {aws.returncode}; not everything is saved. See {log}.", file=sys.stderr)
+    try:
+        aws.wait(ENDS_WITHIN)
+    except subprocess.TimeoutExpired:
+        aws.kill()
+        aws.wait()
 
 
 def _locked(file: IO[str]) -> bool:
@@ -200,9 +193,10 @@ def _wait(true: Callable[[], bool], seconds: float, otherwise: str) -> None:
         time.sleep(0.1)
 
 
-def _answers(aws: "subprocess.Popen[bytes]", netloc: str) -> bool:
+def _answers(aws: "subprocess.Popen[bytes]", netloc: str, log: Path) -> bool:
     if aws.poll() is not None:
-        sys.exit(f"The embedded AWS ended with {aws.returncode} instead of starting.")
+        reason = (log.read_text(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+        sys.exit(f"The embedded AWS has not started: {reason}\n{log} has all that it said.")
     connection = http.client.HTTPConnection(netloc, timeout=5)
     try:
         connection.request("GET", "/_ministack/health")
@@ -218,9 +212,9 @@ def guarded(app: App) -> App:
 
     - stores a body that was cut off or is not what `x-amz-checksum-sha256` says, and reports that checksum as its own,
       unless `x-amz-sdk-checksum-algorithm` stands beside it;
-    - forgets old versions and delete markers at a restart, so that deleted objects of a versioned bucket come back
-      (and keeps all its objects in memory): versioning stays off;
-    - lets any web page that the developer has open read and delete everything: no signature, and CORS for all origins.
+    - keeps old versions and delete markers in memory alone: versioning stays off;
+    - lets any web page that the developer has open read and delete everything: no signature, and CORS for all origins;
+    - has paths of its own that empty or change it, past the journal.
     """
 
     async def guard(scope: Any, receive: Any, send: Any) -> None:
@@ -230,6 +224,8 @@ def guarded(app: App) -> App:
         callers = (headers.get("origin", "http://localhost"), f"http://{headers.get('host', '')}")
         if any(urlsplit(caller).hostname not in LOOPBACK for caller in callers):
             return await _answer(send, 403, b"<Error><Code>AccessDenied</Code><Message>Foreign page</Message></Error>")
+        if scope["method"] != "GET" and scope["path"].startswith("/_"):
+            return await _answer(send, 403, b"<Error><Code>AccessDenied</Code></Error>")
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         if scope["method"] == "PUT" and "versioning" in query:
             return await _answer(send, 200)
@@ -246,12 +242,26 @@ async def _answer(send: Any, status: int, body: bytes = b"") -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def _serve(bind: str, parent: int) -> None:
-    """Run ministack until SIGTERM, or until the process that started this one is gone. Either way it saves."""
+async def _serve(bind: str, parent: int, directory: Path) -> None:
+    """Run ministack until SIGTERM, or until the process that started this one is gone."""
     # Imported here: only this process needs them, and ministack reads its environment when it is imported.
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
+
+    inherited = not (directory / "journal").is_dir() and _saved_by_itself(directory)
+    os.environ["PERSIST_STATE"] = os.environ["S3_PERSIST"] = "1" if inherited else "0"
     from ministack.app import app  # type: ignore[import-untyped]
+
+    from local.durable import install
+    from local.journal import DamagedError
+
+    gc.disable()  # reading makes millions of objects that stay: to look at each again and again takes most of the time
+    try:
+        install(directory, inherited=inherited)
+    except DamagedError as damage:
+        sys.exit(f"{damage}. Nothing was changed. Bring back a copy of {directory}, or move it away to begin anew.")
+    gc.freeze()
+    gc.enable()
 
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
@@ -266,5 +276,10 @@ async def _serve(bind: str, parent: int) -> None:
     await serve(guarded(app), config, shutdown_trigger=stopped)
 
 
+def _saved_by_itself(directory: Path) -> bool:
+    """Whether ministack saved something here when it stopped, as it does without a journal."""
+    return (directory / "state").is_dir() or (directory / "s3").is_dir()
+
+
 if __name__ == "__main__":
-    asyncio.run(_serve(sys.argv[1], int(sys.argv[2])))
+    asyncio.run(_serve(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])))

@@ -1,10 +1,12 @@
-"""S3's events in `make run`: the embedded AWS puts them into a queue, and a thread of the server handles them.
+"""What happens by itself in `make run`: threads of the server handle S3's events, and sweep.
 
-On AWS template.yaml leads them to a Lambda function of their own; the same handler runs there.
+The embedded AWS puts the events into a queue, which outlives a crash. On AWS template.yaml leads them to a Lambda
+function of their own, and sweeps by a schedule; the same handler runs there.
 """
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable
 from functools import cache
@@ -19,6 +21,7 @@ log = logging.getLogger(__name__)
 
 QUEUE = "recorder-events"
 BUSY = 60  # seconds that a message has for being handled, before it is handed out again
+SWEEP_AFTER, SWEEP_EVERY = 30, 600  # seconds from the start, which has enough to do, and from one to the next
 
 
 @cache
@@ -38,12 +41,14 @@ def wire() -> None:
     )
 
 
-def listen() -> None:
-    """Handle events until the process ends."""
-    while not apps.ready:  # the server's main thread sets Django up
-        time.sleep(0.1)
-    from recordings.handlers import handler  # only now: it needs the models
+def begin() -> None:
+    """Handle events and sweep, until the process ends."""
+    for work in (listen, sweep):
+        threading.Thread(target=work, daemon=True).start()
 
+
+def listen() -> None:
+    handler = _handler()
     while True:
         try:
             take(handler)
@@ -51,6 +56,25 @@ def listen() -> None:
             time.sleep(1)  # the AWS is not up yet, or on its way down
         except Exception:
             log.exception("An event of the embedded AWS could not be handled; it comes again")
+
+
+def sweep() -> None:
+    handler = _handler()
+    time.sleep(SWEEP_AFTER)
+    while True:
+        try:
+            handler({"source": "aws.events"})
+        except Exception:
+            log.exception("A sweep failed; the next one comes in %d seconds", SWEEP_EVERY)
+        time.sleep(SWEEP_EVERY)
+
+
+def _handler() -> Callable[[dict[str, Any]], object]:
+    while not apps.ready:  # the server's main thread sets Django up
+        time.sleep(0.1)
+    from recordings.handlers import handler  # only now: it needs the models
+
+    return handler
 
 
 def take(handler: Callable[[dict[str, Any]], object]) -> None:

@@ -1,12 +1,14 @@
 """The events of the embedded AWS: what arrives in the bucket reaches the handler, and comes again where that fails."""
 
 import contextlib
+import time
 from typing import Any
 
 import pytest
 from pytest_django.fixtures import Settings
 
 from local import events
+from recordings import handlers
 from tests.local.test_aws import BODY, Aws, aws  # noqa: F401 - the fixture
 
 
@@ -44,14 +46,50 @@ def test_what_arrives_is_told(wired: Aws) -> None:
     assert taken() == []
 
 
+def fail(event: dict[str, Any]) -> None:
+    if "Records" in event:
+        raise RuntimeError
+
+
 def test_what_fails_comes_again(wired: Aws) -> None:
     assert wired.put(BODY, "recordings/a/b/c") == 200
-
-    def fail(event: dict[str, Any]) -> None:
-        if "Records" in event:
-            raise RuntimeError
 
     with contextlib.suppress(RuntimeError):
         for _ in range(3):
             events.take(fail)
     assert taken() == ["recordings/a/b/c"]
+
+
+@pytest.mark.parametrize("times", [0, 1], ids=["untouched", "handed out"])
+def test_an_event_outlives_a_kill_until_it_is_handled(wired: Aws, times: int) -> None:
+    assert wired.put(BODY, "recordings/a/b/c") == 200
+    with contextlib.suppress(RuntimeError):
+        for _ in range(3 * times):
+            events.take(fail)
+    wired.restart()
+    assert taken() == ["recordings/a/b/c"]
+    wired.restart()
+    assert taken() == []
+
+
+def test_it_sweeps_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Soon after the start and then again and again, also after one that failed."""
+    asked: list[Any] = []
+    waits: list[float] = []
+
+    def handler(event: dict[str, Any]) -> None:
+        asked.append(event)
+        raise RuntimeError
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(events, "_handler", lambda: handler)
+    monkeypatch.setattr(time, "sleep", wait)
+    with pytest.raises(KeyboardInterrupt):
+        events.sweep()
+    assert waits == [events.SWEEP_AFTER, events.SWEEP_EVERY, events.SWEEP_EVERY]
+    assert len(asked) == 2
+    assert all(map(handlers.is_schedule, asked))

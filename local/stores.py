@@ -1,0 +1,23 @@
+"""How ministack is asked, what it answers, and its stores as text."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ministack.core import persistence  # type: ignore[import-untyped]
+
+from local.journal import State
+
+Answer = tuple[int, dict[str, Any], Any]  # status, headers, body
+Handle = Callable[..., Awaitable[Answer]]
+
+FULL = "The disk does not take it: %s"
+
+
+def packed(**stores: Any) -> str:
+    return json.dumps(stores, default=persistence._json_default)
+
+
+def unpacked(state: State, service: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(state.get(("meta", service), "{}"), object_hook=persistence._json_object_hook)
+    return found
