@@ -31,6 +31,7 @@ from django.core.management.commands.runserver import naiveip_re
 from django.utils.autoreload import DJANGO_AUTORELOAD_ENV
 
 from local import events
+from local.files import MISSING
 
 App = Callable[[Any, Any, Any], Awaitable[None]]  # ASGI
 
@@ -123,6 +124,8 @@ def _embedded(directory: Path, lock: IO[str]) -> Iterator[None]:
         django.setup()
         call_command("create_tables")
         events.wire()
+        if missing := log.read_text(errors="replace").count(MISSING):
+            print(f"The bytes of {missing} objects are missing: {log} names them.", file=sys.stderr)
         yield
     finally:
         if aws.returncode is None:

@@ -17,7 +17,7 @@ from ministack import app  # type: ignore[import-untyped]
 from ministack.core import persistence  # type: ignore[import-untyped]
 from ministack.services import dynamodb, s3, sqs  # type: ignore[import-untyped]
 
-from local.files import Files, Part
+from local.files import MISSING, Files, Part
 from local.journal import DamagedError, Journal, Key, State
 from local.objects import Objects, buckets_meta, name_of, plain, queues_meta
 from local.rows import Rows, expired, row, rows_of, set_row, tables_meta
@@ -64,7 +64,7 @@ def fill_queues(state: State) -> dict[Key, dict[str, Any]]:
 def fill_object(key: Key, value: dict[str, str], objects: Objects, there: set[str]) -> None:
     folder, _, name = value["file"].rpartition("/")
     if name not in there if folder == "objects" else not (objects.files.directory / value["file"]).exists():
-        log.error("%s of bucket %s is missing: %s is not there", key[3], key[2], value["file"])
+        log.error("%s in %s %s: %s", key[3], key[2], MISSING, value["file"])
         return
     bucket = s3._buckets._data.setdefault(key[1:3], {"created": s3.now_iso(), "objects": {}, "region": None})
     objects.kept[key] = bucket["objects"][key[3]] = {**value, "body": None}

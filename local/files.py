@@ -9,6 +9,8 @@ from local.journal import sync, sync_directory
 
 log = logging.getLogger("files")
 
+MISSING = "has no file any more"  # of an object, in the log
+
 
 class Part(dict[str, Any]):
     """A part of an upload as ministack has it, with its bytes in a file."""

@@ -21,6 +21,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local import aws as embedded
+from local.files import MISSING
 from tests.processes import free_port, running
 
 ROW: dict[str, Any] = {
@@ -282,6 +283,15 @@ def test_a_damaged_journal_is_named_and_stays_as_it_is(aws: Aws) -> None:
     assert re.search(rf"{journal} is damaged in line \d+\. Nothing was changed\.", str(ended.value))
     assert journal.read_bytes() == damaged
     assert sorted(path for path in aws.directory.rglob("*") if path.name != "log") == files
+
+
+def test_an_object_whose_file_is_gone_is_named(aws: Aws) -> None:
+    assert aws.put(BODY) == 200
+    assert aws.put(BODY, "other") == 200
+    next((aws.directory / "objects").iterdir()).unlink()
+    aws.restart()
+    assert len(aws.keys()) == 1
+    assert (aws.directory / "log").read_text().count(MISSING) == 1
 
 
 @pytest.mark.check
