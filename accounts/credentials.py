@@ -17,7 +17,9 @@ EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
 
 @dataclass(frozen=True)
 class Proof:
-    """(provider, subject) is who it is; the rest is only told. `used` is the id_token's hash and when it is over."""
+    """(issuer, subject) is who it is, the issuer as an identity's id has it; the rest is only told. `used` is the
+    id_token's hash and when it is over.
+    """
 
     provider: str
     subject: str
@@ -27,9 +29,15 @@ class Proof:
     name: str = ""
     used: tuple[str, int] | None = None
     refresh_token: str = field(default="", repr=False)
+    issuer: str = ""
 
     @property
     def identity_id(self) -> str:
+        return f"identity:{self.issuer or self.provider}:{self.subject}"
+
+    @property
+    def unnamed_id(self) -> str:
+        """Where it is until `manage name_issuers` has run: under the name that the settings give the provider."""
         return f"identity:{self.provider}:{self.subject}"
 
 
@@ -95,7 +103,8 @@ def proven(provider: Provider, claims: Mapping[str, Any], *, client_id: str, **m
     email = claims.get("email")
     email = email if isinstance(email, str) and EMAIL.fullmatch(email) and email.isprintable() else None
     verified = claims.get("email_verified") if email else None
-    return Proof(provider.provider, claims["sub"], client_id, email, verified, tidy(claims.get("name")), **more)
+    name = tidy(claims.get("name"))
+    return Proof(provider.provider, claims["sub"], client_id, email, verified, name, issuer=provider.issuer, **more)
 
 
 def tidy(name: object) -> str:

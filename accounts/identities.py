@@ -3,9 +3,10 @@
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from accounts import throttles, writes
+from accounts import providers, throttles, writes
 from accounts.login import answer, identity_of, new_session, prove, refuse_used
 from accounts.models import Account, Identity, Replay, Session
 from accounts.services import (
@@ -93,6 +94,24 @@ def unlink(session: Session, identity_id: str) -> None:
         if identity.refresh_token:
             leave_to_sweep(finish_revoking, account.id, time.monotonic() + REVOKING_SECONDS)
         return
+
+
+def name_issuer(row: Identity) -> bool:
+    """Store an identity under the issuer that its provider's name stands for today. Returns whether that is done."""
+    known = replace(providers.discovered(row.provider), provider=row.provider)
+    id = f"identity:{known.issuer}:{row.subject}"
+    for _ in pauses():
+        account = Account.of(row.user_id)
+        if account is None or account.closed_at or row.id not in account.identities:
+            return False
+        try:
+            writes.rename(account, row, id)
+        except Conflict:
+            if Identity.of(id):  # it has signed up anew there, or is linked twice
+                return Identity.of(row.id) is None
+            continue
+        return True
+    raise AssertionError  # pauses() ends by raising
 
 
 def unlinked_at_kakao(subject: str) -> None:

@@ -1,6 +1,7 @@
 """Signing up and logging in."""
 
 import hashlib
+import logging
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from recordings.services import pauses
 
 if TYPE_CHECKING:
     from accounts.credentials import Proof
+
+log = logging.getLogger(__name__)
 
 SESSIONS = 20  # an account's, at most
 
@@ -47,8 +50,18 @@ def prove(credential: Mapping[str, str]) -> "Proof":
     from accounts import credentials  # PyJWT, cryptography: only logins pay for them
 
     proof = credentials.prove(providers.offered()[credential["provider"]], credential)
+    refuse_unnamed(proof)
     throttles.hit("identity", hashlib.sha256(proof.identity_id.encode()).hexdigest()[:32])
     return proof
+
+
+def refuse_unnamed(proof: "Proof") -> None:
+    """Raises 503 where this login is still stored under its provider's name. Which issuer that stood for, `manage
+    name_issuers` says: an operator's word, and not that of whoever comes first.
+    """
+    if proof.unnamed_id != proof.identity_id and Identity.of(proof.unnamed_id):
+        log.error("Logins of %s wait for `manage name_issuers`", proof.provider)
+        raise Problem(503, "upgrade_pending", "Logins of this provider are being moved.", retry_after=60)
 
 
 def enter_with(proof: "Proof", *, device_name: str) -> dict[str, Any]:
@@ -98,7 +111,9 @@ def account_of(proof: "Proof", user_id: str) -> Account:
 def identity_of(proof: "Proof", user_id: str) -> Identity:
     token = keys.sealed(proof.refresh_token) if proof.refresh_token else None
     client_id = proof.client_id if token else None
-    return Identity(proof.identity_id, user_id=user_id, email=proof.email, refresh_token=token, client_id=client_id)
+    row = Identity(proof.identity_id, user_id=user_id, email=proof.email, refresh_token=token, client_id=client_id)
+    row.named = proof.provider if proof.issuer not in ("", proof.provider) else None
+    return row
 
 
 def leaving(user_id: str) -> list[Session]:

@@ -63,7 +63,10 @@ class Account(Table):
 
 
 class Identity(Table):
-    """One account at one login provider; `id` is `"identity:<provider>:<subject>"`, the API shows `identity_id`."""
+    """One account at one login provider; `id` is `"identity:<issuer>:<subject>"`, the API shows `identity_id`.
+
+    The issuer is a name of providers.TABLE, or an address with its reserved characters escaped.
+    """
 
     class Meta:
         table_name = settings.USERS_TABLE
@@ -71,6 +74,7 @@ class Identity(Table):
     id = UnicodeAttribute(hash_key=True)
     auth_key = UnicodeAttribute(range_key=True, default="identity")
     user_id = UnicodeAttribute()
+    named = UnicodeAttribute(null=True)  # the provider, where its issuer is not named in the id
     identity_id = UnicodeAttribute(default=lambda: secrets.token_hex(16))
     email = UnicodeAttribute(null=True)
     created_at = UnicodeAttribute(default=now)
@@ -83,7 +87,7 @@ class Identity(Table):
 
     @property
     def provider(self) -> str:
-        return str(self.id).split(":", 2)[1]
+        return self.named or str(self.id).split(":", 2)[1]
 
     @property
     def subject(self) -> str:

@@ -7,6 +7,7 @@ audiences stand here and in the settings only: a request just names a provider.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import quote
 
 from django.conf import settings
 
@@ -51,6 +52,15 @@ class Provider:
         codes = self.exchanges and settings.LOGIN_REDIRECT_URIS
         kinds = {"id_token": self.issuers, "access_token": self.access_token, "code": codes}
         return tuple(kind for kind, possible in kinds.items() if possible)
+
+    @property
+    def issuer(self) -> str:
+        """What stands for its issuer in an identity's id: a subject is somebody at an issuer, whatever name the
+        settings give it (OpenID Connect Core 1.0, 2). Those of TABLE are known by their own names.
+        """
+        if self.provider in TABLE or not self.issuers:
+            return self.provider
+        return ISSUERS.get(self.issuers[0]) or quote(self.issuers[0], safe="")
 
     @property
     def display_name(self) -> str:
@@ -136,6 +146,8 @@ TABLE = {
         code_gives="access_token",
     ),
 }
+# The one issuer of each, by which its people are known: Google and Apple write two, GitHub's tokens name none.
+ISSUERS = {(known.issuers or ("https://github.com",))[0]: name for name, known in TABLE.items()}
 GUEST = Provider(provider="guest")
 
 

@@ -114,6 +114,16 @@ def unlink(account: Account, identity: Identity) -> None:
     commit(write)
 
 
+def rename(account: Account, identity: Identity, id: str) -> None:
+    """Give an identity another id, and its provider's name to keep. Raises Conflict."""
+    write = transaction()
+    account.turn(write, Account.identities.set([id if each == identity.id else each for each in account.identities]))
+    values = {name: value for name, value in identity.attribute_values.items() if name != "id"}
+    write.save(Identity(id, **values | {"named": identity.provider}), Identity.id.does_not_exist())
+    write.delete(identity, Identity.id.exists())
+    commit(write)
+
+
 def _owe_revocations(write: TransactWrite, user_id: str, identities: Iterable[Identity]) -> None:
     tokens = [(identity.refresh_token, identity.client_id) for identity in identities if identity.refresh_token]
     for token, client_id in tokens:
