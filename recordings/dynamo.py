@@ -8,7 +8,7 @@ import datetime
 import time
 from collections.abc import Iterable
 from functools import cache
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 from botocore import __version__ as botocore_version
 from botocore.config import Config
@@ -41,6 +41,9 @@ PASSING = {
     "TransactionConflictException",
     "TransactionInProgressException",
 }
+
+
+TableT = TypeVar("TableT", bound="Table")
 
 
 class Conflict(Exception):  # noqa: N818 - an answer to act on, not an error
@@ -185,6 +188,12 @@ class Table(Model):
             return cls.get(hash_key, range_key, consistent_read=True)
         except cls.DoesNotExist:
             return None
+
+
+def elsewhere(model: type[TableT], table_name: str) -> type[TableT]:
+    """The model's rows in another table, such as the one that was there before a restore."""
+    place = type("Meta", (), {"table_name": table_name})
+    return type(model.__name__, (model,), {"Meta": place, "_connection": None})
 
 
 class TokenRow(Table):

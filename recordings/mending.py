@@ -20,7 +20,7 @@ from recordings.models import Change, Ledger, Recording, life_of, stands_in
 from recordings.services import is_over, patience, settle
 from recordings.storage import Listed
 from recordings.uploads import clear, id_of, new_recording
-from recordings.writes import add, change, entomb, forget, rebook
+from recordings.writes import add, change, entomb, forget, rebook, renew
 
 
 class Remedy(NamedTuple):
@@ -220,7 +220,7 @@ def take_out(note: Change, row: Recording | None) -> Remedy:
             return Remedy(REMAINS, None)
         return Remedy("a tombstone under the next version", lambda: bury(note))
     if note.deleted or row.version < note.version:
-        return Remedy("the recording is written again under the next version", lambda: renew(note))
+        return Remedy("the recording is written again under the next version", lambda: write_again(note))
     return Remedy("taken out", lambda: forget(note, row))
 
 
@@ -247,12 +247,12 @@ def bury(note: Change) -> None:
     settle(note.user_id, str(note.recording_id), decide)
 
 
-def renew(note: Change) -> None:
-    """For a change row with a later version than its recording: no device must take it for the last word."""
+def write_again(note: Change) -> None:
+    """For a change row with a later version than its recording."""
 
     def decide(row: Recording | None, ledger: Ledger) -> None:
         if row and row.version < note.version:
-            change(row, ledger, {}, deleted=row.status == "purging")
+            renew(row, ledger, note)
 
     settle(note.user_id, str(note.recording_id), decide)
 

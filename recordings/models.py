@@ -317,6 +317,12 @@ class Change(Table):
         return None if unclear else False
 
     @classmethod
+    def newest(cls, user_id: str) -> int:
+        """The highest version of an account's change rows, 0 without any. One Query."""
+        rows = cls.query(user_id, cls.version >= 1, consistent_read=True, scan_index_forward=False, limit=1)
+        return next((row.version for row in rows), 0)
+
+    @classmethod
     def since(cls, user_id: str, version: int, *, limit: int) -> list["Change"]:
         """At most `limit` changes after `version` in order, all that had been acknowledged before. One Query."""
         return list(cls.query(user_id, cls.version > version, consistent_read=True, limit=limit))

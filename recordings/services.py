@@ -5,6 +5,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -16,7 +17,7 @@ from recordings import presigning, storage
 from recordings.answers import MOST_BYTES, weight
 from recordings.dynamo import Conflict, days_from_now, now
 from recordings.models import Ledger, Recording, Work
-from recordings.writes import change, erase_rows, remove
+from recordings.writes import Behind, catch_up, change, erase_rows, remove
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -71,6 +72,10 @@ def settle(
         ledger = ledger or open_account(user_id)
         try:
             return decide(row, ledger)
+        except Behind as behind:
+            with suppress(Conflict):
+                catch_up(ledger, behind.version)
+            row = ledger = None
         except Conflict:
             row = ledger = None
     raise AssertionError  # pauses() ends by raising

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from recordings import storage
+from recordings.dynamo import Conflict, find_at_once
 from recordings.models import Recording, Share
 from recordings.sharing import let_go, living_shares, order
 from recordings.writes import recut
@@ -36,8 +37,10 @@ def check_shares(rows: list[Recording]) -> Iterator[Fault]:
 
 def confirmed(row: Recording, share_id: str) -> Iterator[Fault]:
     """The fault, if it is still there while the recording stays as it is: shares and their rows change together."""
-    share = Share.of(share_id)
-    again = Recording.find(row.id, row.user_id)
+    try:
+        share, again = find_at_once((Share, *Share.place(share_id)), (Recording, row.id, row.user_id))
+    except Conflict:
+        return
     entry = again.share(share_id) if again and again.version == row.version else None
     if again and entry and (fault := find(again, entry, share)):
         yield fault

@@ -6,20 +6,43 @@ its account's ledger and its change row. All of them raise `Conflict` when what 
 
 import datetime
 import itertools
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from django.conf import settings
 from pynamodb.attributes import Attribute
 from pynamodb.exceptions import UpdateError
 from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
-from recordings.dynamo import commit, days_from_now, now, stamp, transaction
+from recorder_project.logs import count
+from recordings.dynamo import Conflict, commit, days_from_now, now, stamp, transaction
 from recordings.models import Change, Excerpt, Ledger, Recording, Share, Work, due_shard, used_bytes
+
+log = logging.getLogger(__name__)
 
 TOMBSTONE_DAYS = 100
 CUT_DAYS = 1 / 24  # how long S3's event has to bring an excerpt before the sweep cuts it itself
+
+
+class Behind(Conflict):
+    """Rows have versions that the ledger has yet to give, as after tables came back from different moments: the ledger
+    has to `catch_up` with them, to `version` at least.
+    """
+
+    def __init__(self, version: int) -> None:
+        super().__init__("rows are ahead of their ledger")
+        self.version = version
+
+
+def catch_up(ledger: Ledger, version: int) -> None:
+    """Let the ledger count on from the account's newest change. Raises Conflict where it has moved meanwhile."""
+    newest = max(version, ledger.last_version, Change.newest(ledger.user_id))
+    count("TornRows")
+    log.error("Account %s has changes up to %d, its ledger to %d", ledger.user_id, newest, ledger.last_version)
+    rebook(ledger, used_bytes=ledger.used_bytes, last_version=newest)
 
 
 def add(row: Recording, ledger: Ledger) -> Recording:
@@ -28,7 +51,7 @@ def add(row: Recording, ledger: Ledger) -> Recording:
     write = transaction()
     write.save(row, Recording.id.does_not_exist())
     _book(write, ledger, row.version, row.id, bytes=row.used_bytes)
-    commit(write)
+    _commit(write)
     return row
 
 
@@ -56,15 +79,62 @@ def change(
     for name, value in values.items():
         attribute: Attribute[Any] = getattr(Recording, name)
         actions.append(attribute.remove() if value is None else attribute.set(value))
-    write = transaction()
-    write.update(row, actions, condition=(Recording.version == row.version) & (Recording.attempt == row.attempt))
-    write.delete(Change(row.user_id, row.version))
-    _book(write, ledger, version, row.id, bytes=more, deleted=deleted, life=row.life if deleted and not lost else None)
-    also(write)
-    commit(write)
+    if row.version > ledger.last_version:
+        raise Behind(row.version)
+
+    def send(*, note: bool) -> None:
+        write = transaction()
+        as_read = (Recording.version == row.version) & (Recording.attempt == row.attempt)
+        write.update(row, actions, condition=as_read)
+        if note:
+            write.delete(Change(row.user_id, row.version), condition=_of(row.id))
+        life = row.life if deleted and not lost else None
+        _book(write, ledger, version, row.id, bytes=more, deleted=deleted, life=life)
+        also(write)
+        _commit(write)
+
+    try:
+        send(note=True)
+    except Foreign:
+        count("TornRows")
+        log.warning("Change %d of account %s is not recording %s's own", row.version, row.user_id, row.id)
+        send(note=False)
     for name, value in values.items():
         setattr(row, name, value)
     return row
+
+
+class Foreign(Conflict):
+    """The change row at a recording's version is another recording's."""
+
+
+def _of(recording_id: str) -> Any:
+    """A change row may be taken out where it is this recording's, or is not there."""
+    return Change.recording_id.does_not_exist() | (Change.recording_id == recording_id)
+
+
+def _commit(write: TransactWrite) -> None:
+    """Send a transaction with a change row. Raises Conflict; Behind or Foreign for rows of different moments."""
+    try:
+        commit(write)
+    except Conflict as conflict:
+        failed = _failed(write, conflict)
+        if any("UpdateExpression" in item for item in failed):  # the ledger or a row has moved: anything may have
+            raise
+        changes = [item for item in failed if item["TableName"] == settings.CHANGES_TABLE]
+        if any("Item" in item for item in changes):
+            raise Behind(0) from conflict
+        if changes:
+            raise Foreign from conflict
+        raise
+
+
+def _failed(write: TransactWrite, conflict: Conflict) -> list[dict[str, Any]]:
+    """The items whose conditions did not hold, in the order in which PynamoDB sends them."""
+    items = [*write._condition_check_items, *write._delete_items, *write._put_items, *write._update_items]
+    reasons = getattr(conflict.__cause__, "cancellation_reasons", [])
+    pairs = zip(items, reasons, strict=False)
+    return [item for item, reason in pairs if reason and reason.code == "ConditionalCheckFailed"]
 
 
 def set_shares(row: Recording, ledger: Ledger, kept: list[dict[str, Any]], new: Share | None = None) -> Recording:
@@ -167,7 +237,7 @@ def _book(
     if deleted:
         row.deleted, row.expires_at = True, int(time.time()) + TOMBSTONE_DAYS * 86400
         row.life, row.lost = life, None if life else True
-    write.save(row)
+    write.save(row, Change.user_id.does_not_exist())
 
 
 def remove(row: Recording) -> None:
@@ -193,22 +263,38 @@ def rebook(ledger: Ledger, *, used_bytes: int, last_version: int) -> None:
     commit(write)
 
 
+def renew(row: Recording, ledger: Ledger, note: Change) -> None:
+    """Write a recording again that a change row is ahead of, so that no device takes that for the last word. A
+    tombstone stays, and speaks for an earlier life from then on.
+    """
+    if note.version > ledger.last_version:
+        raise Behind(note.version)
+
+    def join(write: TransactWrite) -> None:
+        if not note.deleted:
+            write.delete(note, condition=_of(row.id))
+
+    change(row, ledger, {}, deleted=row.status == "purging", also=join)
+
+
 def forget(stale: Change, row: Recording) -> None:
     """Take out a change row that its recording, as it was read, has left behind."""
     write = transaction()
     write.condition_check(Recording, row.id, row.user_id, condition=Recording.version == row.version)
-    write.delete(stale)
+    write.delete(stale, condition=_of(row.id))
     commit(write)
 
 
 def entomb(stale: Change, ledger: Ledger) -> None:
     """Tell every device that a recording is gone whose row is missing: a tombstone in its change row's place."""
-    id = stale.recording_id
+    id = str(stale.recording_id)
+    if stale.version > ledger.last_version:
+        raise Behind(stale.version)
     write = transaction()
     write.condition_check(Recording, id, stale.user_id, condition=Recording.id.does_not_exist())
-    write.delete(stale)
+    write.delete(stale, condition=_of(id))
     _book(write, ledger, ledger.last_version + 1, id, bytes=0, deleted=True)
-    commit(write)
+    _commit(write)
 
 
 def open_ledger(write: TransactWrite, user_id: str, *, is_guest: bool) -> None:

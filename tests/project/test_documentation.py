@@ -81,13 +81,24 @@ def test_every_link_in_docs_leads_somewhere() -> None:
                 assert anchor in anchors, f"{page.name}: {target}"
 
 
+def explained(section: str) -> set[str]:
+    """What the table in this section of docs/operations.md has a row for."""
+    text = (ROOT / "docs/operations.md").read_text().partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \|", text, re.MULTILINE)
+    return {name for row in rows for name in re.findall(r"`([a-z_]+)`", row)}
+
+
+def test_everything_that_carry_over_does_is_explained() -> None:
+    text = "".join((ROOT / f"{name}/carrying.py").read_text() for name in ("accounts", "recordings"))
+    assert set(re.findall(r'Carried\(\s*"([a-z_]+)"', text)) == explained("After tables were brought back")
+
+
 def test_everything_that_verify_storage_finds_is_explained() -> None:
-    kinds = re.compile(r'"((?:dangling|foreign|leftover|missing|no|orphan|stale|wrong)_[a-z]+)"')
+    kinds = re.compile(r'"((?:dangling|foreign|leftover|missing|no|orphan|stale|wrong)_[a-z]+|unreadable)"')
     found = set()
-    for name in ("verifying", "share_checks"):
+    for name in ("verifying", "row_checks", "ledger_checks", "share_checks", "differences"):
         found |= set(kinds.findall((ROOT / f"recordings/{name}.py").read_text()))
-    rows = re.findall(r"^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \|", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
-    assert found == {name for row in rows for name in re.findall(r"`([a-z_]+)`", row)}
+    assert found == explained("What it finds")
     assert len(found) > 10
 
 

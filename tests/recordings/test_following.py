@@ -12,6 +12,7 @@ from recordings.models import Change, Recording
 from recordings.uploads import id_of
 from tests.client import Client, send, sha256
 from tests.mirror import Entry, Mirror, stored
+from tests.recordings.test_verifying import verify
 from tests.state import calls, kept
 from tests.torn import Place, Torn, orders, parts, torn
 
@@ -281,3 +282,14 @@ def test_rows_of_different_moments_end_no_device(lives: Client) -> None:
     assert mirror.rows.keys() == there.keys() - {binned}
     assert mirror.rows[old.id]["version"] == 0
     assert {row.recording_id for row in Change.all_of(lives.user_id)} == set(there)
+
+
+@pytest.mark.parametrize("name", ["create", "edit", "trash", "purge"])
+def test_verify_storage_leaves_alone_what_is_under_way(lives: Client, name: str) -> None:
+    def act(double: Torn, places: list[Place]) -> None:
+        for part in parts(places):
+            double.hide(part)
+            assert verify("--repair") == []
+            double.come(part)
+
+    each_transaction(lives, OPERATIONS[name], act)

@@ -4,9 +4,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from recordings.differences import Difference
 from recordings.management.progress import Progress
 from recordings.services import ID
-from recordings.verifying import Difference, verify
+from recordings.verifying import verify
 
 
 class Command(BaseCommand):
