@@ -39,7 +39,7 @@ class Objects:
         upload = ("upload", get_account_id(), query.get("uploadId", [""])[0])
         try:
             answer = await self.handle(method, path, headers, body, query, signed_path)
-            self._keep(bucket, key, upload)
+            self._keep(bucket, self._touched(method, bucket, key), upload)
         except OSError as error:
             self._undo(bucket, upload)
             log.error(FULL, error)  # noqa: TRY400
@@ -57,17 +57,22 @@ class Objects:
             return sqs._json_err_resp("ServiceUnavailable", FULL % error, 503)  # type: ignore[no-any-return]
         return answer
 
-    def _keep(self, bucket: str, key: str, upload: Key) -> None:
+    def _touched(self, method: str, bucket: str, key: str) -> set[str]:
+        """The keys of objects that a request may have changed: one that names no key, and posts, any of the bucket."""
+        if key or method != "POST":
+            return {key} - {""}
+        place = ("object", get_account_id(), bucket)
+        return {each[3] for each in self.kept if each[:3] == place} | {*objects_of(bucket)}
+
+    def _keep(self, bucket: str, keys: set[str], upload: Key) -> None:
         """Write what a request changed, in one line, its bytes before."""
-        changes: dict[Key, Any] = {} if key else self._meta("s3")
+        changes: dict[Key, Any] = {} if keys else self._meta("s3")
         bodies: dict[Key, Any] = {}
-        now = {**self._objects(bucket, key), **self._parts(upload)}
-        before = {place: self.kept.get(place, self.parts.get(place)) for place in now}
-        if not key:  # it may be about any object of the bucket
-            before |= {place: each for place, each in self.kept.items() if place[1:3] == (get_account_id(), bucket)}
+        objects = objects_of(bucket)
+        now = {("object", get_account_id(), bucket, key): objects.get(key) for key in keys} | self._parts(upload)
         try:
-            for place, old in before.items():
-                new = now.get(place)
+            for place, new in now.items():
+                old = self.kept.get(place, self.parts.get(place))
                 if new is None and old is not None:
                     changes[place] = None
                 elif new is not None and new is not old:
@@ -82,12 +87,6 @@ class Objects:
         for place, record in bodies.items():
             record["file"] = changes[place]["file"]
         self._kept(changes)
-
-    def _objects(self, bucket: str, key: str) -> dict[Key, Any]:
-        """What memory has at a key, or in the whole bucket; None where there is nothing."""
-        objects = (s3._buckets.get(bucket) or {}).get("objects", {})
-        names = [key] if key else list(objects)
-        return {("object", get_account_id(), bucket, name): objects.get(name) for name in names}
 
     def _parts(self, upload: Key) -> dict[Key, Any]:
         parts = (s3._multipart_uploads.get(upload[2]) or {}).get("parts", {})
@@ -162,6 +161,12 @@ class Objects:
 def refused(code: str, message: str, status: int) -> Answer:
     answer: Answer = s3._error(code, message, status)
     return answer
+
+
+def objects_of(bucket: str) -> dict[str, Any]:
+    """By key, as memory has them."""
+    found: dict[str, Any] = (s3._buckets.get(bucket) or {}).get("objects", {})
+    return found
 
 
 def note(store: dict[Key, Any], key: Key, value: Any) -> None:
