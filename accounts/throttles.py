@@ -3,6 +3,7 @@
 Where DynamoDB does not answer, the caller gets its 503: nothing that is throttled could be done without it.
 """
 
+import hmac
 import ipaddress
 import time
 from typing import Any
@@ -77,9 +78,10 @@ def _pause(wrong: int) -> int:
 def address(request: HttpRequest) -> str:
     """Who calls, as far as that can't be forged: an IPv4 address, or an IPv6 network of 64 bits.
 
-    Each server on the way appends the address that it was called from, so what counts is counted from the right:
-    TRUSTED_PROXIES entries are servers of ours. REMOTE_ADDR is no help under Lambda: apig-wsgi takes it from the
-    first entry of X-Forwarded-For, which the caller writes.
+    Each server on the way appends the address that it was called from, so what counts is counted from the right. An
+    entry counts only where one of ours wrote it: TRUSTED_PROXIES of them have where the request carries our secret,
+    and each of PROXY_NETWORKS has. Whoever calls without them is who it is, whatever it wrote. REMOTE_ADDR is no help
+    under Lambda: apig-wsgi takes it from the first entry of X-Forwarded-For, which the caller writes.
     """
     hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
     context = request.META.get("apig_wsgi.request_context")
@@ -89,9 +91,32 @@ def address(request: HttpRequest) -> str:
         source = _source(context)
         if source and hops[-1:] != [source]:
             hops.append(source)
-    trusted = settings.TRUSTED_PROXIES
-    hop = hops[-1 - trusted] if len(hops) > trusted else hops[-1] if hops else ""
-    return _network(hop)
+    trusted = settings.TRUSTED_PROXIES if settings.TRUST_ANY_PROXY or _vouched(request) else 0
+    if 0 < trusted < len(hops):
+        return _network(hops[-1 - trusted])
+    while len(hops) > 1 and _is_proxy(hops[-1]):
+        hops.pop()
+    return _network(hops[-1] if hops else "")
+
+
+def _vouched(request: HttpRequest) -> bool:
+    """Whether the request came by an edge of the operator's, which adds the secret."""
+    given = request.headers.get("X-Proxy-Secret", "").encode()
+    return any(hmac.compare_digest(given, secret.encode()) for secret in settings.PROXY_SECRETS)
+
+
+def _is_proxy(hop: str) -> bool:
+    try:
+        ip = _ip(hop)
+    except ValueError:
+        return False
+    return any(ip.version == network.version and ip in network for network in settings.PROXY_NETWORKS)
+
+
+def _ip(hop: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Raises ValueError for what is none. An IPv4 address stays one in IPv6's clothes."""
+    ip = ipaddress.ip_address(hop.partition("%")[0])
+    return ip.ipv4_mapped or ip if isinstance(ip, ipaddress.IPv6Address) else ip
 
 
 def network(whose: str) -> str:
@@ -106,9 +131,7 @@ def _source(context: Any) -> str:
 
 def _network(hop: str) -> str:
     try:
-        ip = ipaddress.ip_address(hop.partition("%")[0])
+        ip = _ip(hop)
     except ValueError:
         return "unknown"
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
-        ip = ip.ipv4_mapped
     return str(ip) if ip.version == 4 else str(ipaddress.ip_network((ip, 64), strict=False))

@@ -1,5 +1,6 @@
 """Settings. The only reader of the environment: every variable is named here and in README.md."""
 
+import ipaddress
 import os
 import re
 from pathlib import Path
@@ -51,6 +52,12 @@ ALLOWED_HOSTS = envlist("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1],testserver" 
 PUBLIC_URL = required("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
 CORS_ALLOWED_ORIGINS = [origin.rstrip("/") for origin in envlist("CORS_ORIGINS")]
 TRUSTED_PROXIES = envint("TRUSTED_PROXIES", 0, least=0)
+PROXY_SECRETS = envlist("PROXY_SECRET")  # more than one while it is being changed
+TRUST_ANY_PROXY = envbool("TRUST_ANY_PROXY", False)  # goes with version 2
+try:
+    PROXY_NETWORKS = [ipaddress.ip_network(network) for network in envlist("PROXY_NETWORKS")]
+except ValueError as error:
+    raise ImproperlyConfigured(f"PROXY_NETWORKS: {error}.") from None
 
 # AWS. Without an endpoint of one's own, LOCAL means the embedded AWS that local/aws.py runs.
 EMBEDDED_AWS = f"http://127.0.0.1:{envint('EMBEDDED_AWS_PORT', 4566)}"
@@ -87,6 +94,15 @@ METRICS_NAMESPACE = env("METRICS_NAMESPACE")  # where CloudWatch puts what log l
 for origin in CORS_ALLOWED_ORIGINS:
     if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#*@\s]+", origin):
         raise ImproperlyConfigured(f"CORS_ORIGINS: {origin!r} is no origin, such as https://app.example.org.")
+if TRUSTED_PROXIES and not (PROXY_SECRETS or PROXY_NETWORKS or TRUST_ANY_PROXY):
+    raise ImproperlyConfigured(
+        "TRUSTED_PROXIES: whoever calls without your proxies could write any address. Let them add a PROXY_SECRET, or"
+        " name their PROXY_NETWORKS; TRUST_ANY_PROXY=true does without, in this version."
+    )
+if PROXY_SECRETS and not TRUSTED_PROXIES:
+    raise ImproperlyConfigured("PROXY_SECRET does nothing without TRUSTED_PROXIES, the number of proxies it is for.")
+if any(len(secret) < 32 for secret in PROXY_SECRETS):
+    raise ImproperlyConfigured("PROXY_SECRET is shorter than 32 characters and could be guessed.")
 if MAX_RECORDING_BYTES > 5 * 2**40:
     raise ImproperlyConfigured("MAX_RECORDING_BYTES is above 5 TiB, more than one object of S3 can hold.")
 if not LOCAL:

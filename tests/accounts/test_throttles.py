@@ -1,5 +1,6 @@
 """How often one may, and who counts as one."""
 
+import ipaddress
 import time
 from typing import Any
 
@@ -11,6 +12,8 @@ from accounts import throttles
 from accounts.models import Throttle
 from tests.accounts.conftest import SignIn, id_token, login
 from tests.client import Answer, Client, sign_up
+
+SECRET, OLD = "s" * 32, "o" * 32
 
 
 def stop_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,13 +29,13 @@ def stop_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _throttled(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.THROTTLE = True
-    settings.TRUSTED_PROXIES = 1
+    settings.TRUSTED_PROXIES, settings.PROXY_SECRETS = 1, [SECRET]
     stop_the_clock(monkeypatch)
 
 
 def from_address(address: str, client: Client | None = None) -> Client:
     client = client or Client()
-    client.http.defaults["HTTP_X_FORWARDED_FOR"] = address
+    client.http.defaults |= {"HTTP_X_FORWARDED_FOR": address, "HTTP_X_PROXY_SECRET": SECRET}
     return client
 
 
@@ -46,6 +49,16 @@ def test_five_guests_an_hour_from_one_address() -> None:
     assert refused.code == "too_many_requests"
     assert 1700 < int(refused.headers["Retry-After"]) <= 1800
     assert guest("192.0.2.2").status == 201
+
+
+def test_hops_that_a_direct_caller_writes_are_nobodys() -> None:
+    """Each guest from "another address", without the edge's secret: all from one."""
+    statuses = []
+    for number in range(6):
+        direct = from_address(f"192.0.2.{number}")
+        direct.http.defaults["HTTP_X_PROXY_SECRET"] = "x" * 32
+        statuses.append(direct.post("accounts/login/", {"provider": "guest"}).status)
+    assert statuses == [201] * 5 + [429]
 
 
 def test_twenty_logins_a_minute_from_one_address(sign_in: SignIn) -> None:
@@ -90,8 +103,10 @@ def test_a_hit_is_one_update_and_expires() -> None:
     assert row.expires_at % 3600 == 1920  # a minute after the window, which is the half hour's first
 
 
-def address(forwarded: str = "", peer: str = "198.51.100.7", *, context: Any = None) -> str:
+def address(forwarded: str = "", peer: str = "198.51.100.7", *, context: Any = None, secret: str = SECRET) -> str:
     extra: dict[str, Any] = {"REMOTE_ADDR": peer, "HTTP_HOST": "recorder.test"}
+    if secret:
+        extra["HTTP_X_PROXY_SECRET"] = secret
     if forwarded:
         extra["HTTP_X_FORWARDED_FOR"] = forwarded
     if context is not None:
@@ -118,6 +133,22 @@ ALB: dict[str, Any] = {"elb": {"targetGroupArn": "arn"}}
         ({"context": V2, "forwarded": "192.0.2.1, 203.0.113.5", "proxies": 1}, "192.0.2.1"),
         ({"context": ALB, "forwarded": "6.6.6.6, 203.0.113.5", "peer": "6.6.6.6"}, "203.0.113.5"),
         ({"context": ALB, "forwarded": "203.0.113.5", "peer": "203.0.113.5"}, "203.0.113.5"),
+        # Who calls round the proxies is who it is, whatever it writes.
+        ({"forwarded": "6.6.6.6", "proxies": 1, "secret": ""}, "198.51.100.7"),
+        ({"forwarded": "6.6.6.6", "proxies": 1, "secret": "x" * 32}, "198.51.100.7"),
+        ({"forwarded": "6.6.6.6", "proxies": 1, "secret": "\xff"}, "198.51.100.7"),
+        ({"context": V2, "forwarded": "6.6.6.6, 203.0.113.5", "proxies": 1, "secret": ""}, "203.0.113.5"),
+        ({"context": V1, "forwarded": "6.6.6.6, 203.0.113.5", "proxies": 1, "secret": ""}, "203.0.113.5"),
+        ({"context": ALB, "forwarded": "6.6.6.6, 203.0.113.5", "proxies": 1, "secret": ""}, "203.0.113.5"),
+        ({"forwarded": "192.0.2.1", "proxies": 1, "secret": OLD}, "192.0.2.1"),  # while it is being changed
+        ({"forwarded": "192.0.2.1", "proxies": 1, "secret": "", "any": True}, "192.0.2.1"),
+        # Proxies by their addresses, however many.
+        ({"forwarded": "6.6.6.6", "networks": ["10.0.0.0/8"], "secret": ""}, "198.51.100.7"),
+        ({"forwarded": "6.6.6.6, 192.0.2.1", "networks": ["198.51.100.0/24"], "secret": ""}, "192.0.2.1"),
+        ({"forwarded": "6.6.6.6, 192.0.2.1, 198.51.100.8", "networks": ["198.51.100.0/24"]}, "192.0.2.1"),
+        ({"forwarded": "192.0.2.1", "peer": "::ffff:198.51.100.7", "networks": ["198.51.100.0/24"]}, "192.0.2.1"),
+        ({"forwarded": "192.0.2.1", "peer": "fd00::1", "networks": ["198.51.100.0/24", "fd00::/8"]}, "192.0.2.1"),
+        ({"forwarded": "nonsense", "networks": ["198.51.100.0/24"]}, "unknown"),
         ({"peer": "2001:db8:1:2:3:4:5:6"}, "2001:db8:1:2::/64"),
         ({"peer": "2001:db8:1:2:ffff::1"}, "2001:db8:1:2::/64"),
         ({"peer": "::ffff:192.0.2.1"}, "192.0.2.1"),
@@ -127,7 +158,9 @@ ALB: dict[str, Any] = {"elb": {"targetGroupArn": "arn"}}
 )
 def test_whose_address_it_is(settings: Settings, options: dict[str, Any], found: str) -> None:
     options = dict(options)
-    settings.TRUSTED_PROXIES = options.pop("proxies", 0)
+    settings.TRUSTED_PROXIES, settings.PROXY_SECRETS = options.pop("proxies", 0), [SECRET, OLD]
+    settings.TRUST_ANY_PROXY = options.pop("any", False)
+    settings.PROXY_NETWORKS = [ipaddress.ip_network(network) for network in options.pop("networks", [])]
     assert address(**options) == found
 
 

@@ -225,6 +225,8 @@ def test_parameters_reach_the_settings(function: str) -> None:
     parameters = {
         "UploadDays": "14",
         "TrustedProxies": "1",
+        "ProxySecret": "p" * 32,
+        "ProxyNetworks": "192.0.2.0/24",
         "GoogleClientIds": "web,old",
         "GoogleHiddenNonceClientIds": "old",
         "OidcSsoIssuer": "https://id.example.org",
@@ -236,7 +238,8 @@ def test_parameters_reach_the_settings(function: str) -> None:
     secret = {"SECRET_KEY": "k" * 64, "OIDC_SSO_CLIENT_SECRET": "sesame"}
     environ = {name: SECRET.sub(lambda match: secret.get(match[1], " "), value) for name, value in environ.items()}
     shown = (
-        "from recorder_project import settings as s; print([s.UPLOAD_DAYS, s.TRUSTED_PROXIES,"
+        "from recorder_project import settings as s; print([s.UPLOAD_DAYS, s.TRUSTED_PROXIES, s.PROXY_SECRETS,"
+        " [str(network) for network in s.PROXY_NETWORKS],"
         " s.GOOGLE_HIDDEN_NONCE_CLIENT_IDS, s.OIDC_ISSUERS, s.CLIENT_IDS['sso'], s.CLIENT_SECRETS['sso'],"
         " s.OIDC_ALGORITHMS])"
     )
@@ -250,6 +253,8 @@ def test_parameters_reach_the_settings(function: str) -> None:
     assert ast.literal_eval(done.stdout) == [
         14,
         1,
+        ["p" * 32],
+        ["192.0.2.0/24"],
         ["old"],
         {"sso": "https://id.example.org"},
         ["web", "phone"],
