@@ -25,11 +25,11 @@ SESSIONS = 20  # an account's, at most
 
 def log_in(credential: Mapping[str, str], *, address: str) -> dict[str, Any]:
     """The answer to a valid login: a new session of the account that the credential proves, or a new account's."""
-    throttles.hit("login", address)
     device_name = credential.get("device_name", "")
     if credential["provider"] == "guest":
-        throttles.hit("guest", address)
+        throttles.hit_guest(address)
         return log_in_guest(device_name=device_name)
+    throttles.hit("login", address)
     return enter_with(prove(credential), device_name=device_name)
 
 

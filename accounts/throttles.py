@@ -21,7 +21,9 @@ DAY = 86400
 LIMITS = {
     "login": (20, 60),  # an address
     "identity": (10, 60),  # an identity
-    "guest": (5, 3600),  # an address
+    "guest": (settings.GUESTS_PER_ADDRESS, 3600),  # an address
+    "guests": (settings.GUESTS_PER_NETWORK, 3600),  # 256 IPv4 addresses, or 48 bits of IPv6
+    "all_guests": (settings.GUESTS_PER_HOUR, 3600),  # everybody
     "key": (60, 60),  # bad keys, an address
     "link": (10, 60),  # an account
     "close": (5, 60),  # an account
@@ -41,6 +43,15 @@ def hit(scope: str, who: str) -> None:
     if Throttle.hit(scope, who, window, expires_at=ends_at + 60) > most:
         detail = f"At most {most} of these in {seconds} seconds. Wait as long as Retry-After says."
         raise Problem(429, "too_many_requests", detail, retry_after=max(1, int(ends_at - moment) + 1))
+
+
+def hit_guest(whose: str) -> None:
+    """Count one more guest for an address, then for what it belongs to, so that what one address is refused takes
+    nothing away from the others. Raises 429.
+    """
+    hit("guest", whose)
+    hit("guests", network(whose, bits=24))
+    hit("all_guests", "")
 
 
 def guess(what: str, request: HttpRequest) -> None:
@@ -119,9 +130,14 @@ def _ip(hop: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     return ip.ipv4_mapped or ip if isinstance(ip, ipaddress.IPv6Address) else ip
 
 
-def network(whose: str) -> str:
-    """What one site has: an IPv4 address, or 48 bits of IPv6 (https://www.ripe.net/publications/docs/ripe-690)."""
-    return str(ipaddress.ip_network(whose.replace("/64", "/48"), strict=False)) if ":" in whose else whose
+def network(whose: str, *, bits: int = 32) -> str:
+    """The site that an `address` belongs to: 48 bits of IPv6 (https://www.ripe.net/publications/docs/ripe-690), or so
+    many `bits` of IPv4.
+    """
+    if whose == "unknown":
+        return whose
+    wide = whose.replace("/64", "/48") if ":" in whose else f"{whose}/{bits}"
+    return str(ipaddress.ip_network(wide, strict=False))
 
 
 def _source(context: Any) -> str:

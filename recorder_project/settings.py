@@ -80,6 +80,10 @@ RECORDINGS_BUCKET = required("RECORDINGS_BUCKET", "recorder-files")
 GUEST_LOGIN = envbool("GUEST_LOGIN", LOCAL)
 REQUIRE_RECENT_LOGIN = envbool("REQUIRE_RECENT_LOGIN", True)  # for purging and long links; goes with version 2
 THROTTLE = envbool("THROTTLE", not LOCAL)
+# New guests an hour: a school, or what a carrier puts behind one address, is many people.
+GUESTS_PER_ADDRESS = envint("GUESTS_PER_ADDRESS", 150)
+GUESTS_PER_NETWORK = envint("GUESTS_PER_NETWORK", 500)
+GUESTS_PER_HOUR = envint("GUESTS_PER_HOUR", 2000)
 QUOTA_BYTES = envint("QUOTA_BYTES", 5 * 2**30)
 GUEST_QUOTA_BYTES = envint("GUEST_QUOTA_BYTES", 200 * 2**20)
 MAX_RECORDING_BYTES = envint("MAX_RECORDING_BYTES", 5 * 2**30)

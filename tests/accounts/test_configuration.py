@@ -29,6 +29,7 @@ APPLE = {"APPLE_TEAM_ID": "T", "APPLE_KEY_ID": "K", "APPLE_PRIVATE_KEY": r"-----
         ("LOGIN_REDIRECT_URIS", {"LOGIN_REDIRECT_URIS": "/back"}),
         ("TRUSTED_PROXIES", {"TRUSTED_PROXIES": "-1"}),
         ("TRUSTED_PROXIES", {"TRUSTED_PROXIES": "1"}),
+        ("GUESTS_PER_NETWORK", {"GUESTS_PER_NETWORK": "0"}),
         ("PROXY_SECRET", {"TRUSTED_PROXIES": "1", "PROXY_SECRET": "short"}),
         ("PROXY_SECRET", {"PROXY_SECRET": "s" * 32}),
         ("PROXY_NETWORKS", {"PROXY_NETWORKS": "10.0.0.1/8"}),

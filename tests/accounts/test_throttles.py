@@ -43,6 +43,42 @@ def guest(address: str) -> Answer:
     return from_address(address).post("accounts/login/", {"provider": "guest"})
 
 
+@pytest.fixture
+def five(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Five guests an hour from an address."""
+    monkeypatch.setitem(throttles.LIMITS, "guest", (5, 3600))
+    return monkeypatch
+
+
+def test_a_class_can_be_guests() -> None:
+    """Behind the one address of a school, or of a carrier."""
+    assert {guest("192.0.2.1").status for _ in range(101)} == {201}
+
+
+@pytest.mark.parametrize(
+    ("scope", "within", "beyond"),
+    [
+        ("guests", [f"192.0.2.{host}" for host in range(7)], "192.0.3.1"),
+        ("guests", [f"2001:db8:1:{net:x}::1" for net in range(7)], "2001:db8:2::1"),
+        ("all_guests", [f"192.0.{net}.1" for net in range(7)], None),
+    ],
+)
+def test_guests_of_a_network_and_of_everybody(
+    five: pytest.MonkeyPatch, scope: str, within: list[str], beyond: str | None
+) -> None:
+    five.setitem(throttles.LIMITS, scope, (6, 3600))
+    assert [guest(address).status for address in within] == [201] * 6 + [429]
+    assert beyond is None or guest(beyond).status == 201
+
+
+def test_what_one_address_is_refused_takes_nothing_from_others(five: pytest.MonkeyPatch) -> None:
+    for scope in ("guests", "all_guests"):
+        five.setitem(throttles.LIMITS, scope, (6, 3600))
+    assert [guest("192.0.2.1").status for _ in range(9)] == [201] * 5 + [429] * 4
+    assert guest("192.0.2.2").status == 201
+
+
+@pytest.mark.usefixtures("five")
 def test_five_guests_an_hour_from_one_address() -> None:
     assert [guest("192.0.2.1").status for _ in range(6)] == [201] * 5 + [429]
     refused = guest("192.0.2.1")
@@ -51,6 +87,7 @@ def test_five_guests_an_hour_from_one_address() -> None:
     assert guest("192.0.2.2").status == 201
 
 
+@pytest.mark.usefixtures("five")
 def test_hops_that_a_direct_caller_writes_are_nobodys() -> None:
     """Each guest from "another address", without the edge's secret: all from one."""
     statuses = []
