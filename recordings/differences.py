@@ -34,6 +34,37 @@ class Difference:
 Tick = Callable[[str, int], None]
 
 
+@dataclass(frozen=True)
+class Scope:
+    """What one run looks at: an account, or one of so many segments of everything. Segments can run side by side."""
+
+    account: str = ""
+    segment: int = 0
+    segments: int = 1
+
+    def parts(self, number: int) -> list["Scope"]:
+        """The same in so many parts."""
+        parts = self.segments * number
+        return [Scope(self.account, self.segment * number + each, parts) for each in range(number)]
+
+    @property
+    def whole(self) -> bool:
+        return not self.account and self.segments == 1
+
+    @property
+    def prefix(self) -> str:
+        return f"recordings/{self.account}/" if self.account else "recordings/"
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """Between which keys of the bucket its objects are: accounts' ids are spread evenly."""
+        if self.segments == 1:
+            return {}
+        first, next_one = (65536 * each // self.segments for each in (self.segment, self.segment + 1))
+        after = f"{self.prefix}{first:04x}" if self.segment else ""
+        return {"after": after, "until": f"{self.prefix}{next_one:04x}" if next_one < 65536 else ""}
+
+
 def mend(found: Difference, *, dry_run: bool) -> Difference:
     try:
         remedy = found.mend()

@@ -2,52 +2,68 @@
 speak of rows that are there.
 """
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 from recordings import mending
-from recordings.differences import Difference, Tick, batches, guarded
+from recordings.differences import Difference, Scope, Tick, batches, guarded
 from recordings.dynamo import Conflict, find_at_once
 from recordings.mending import Remedy
 from recordings.models import Change, Ledger, Recording
+from recordings.row_checks import stored_ids
 
 LATEST = 20  # versions; those before have been waited for by all of these
 
 
-def check_ledgers(account: str, unbooked: Counter[str], tick: Tick) -> Iterator[Difference]:
-    """`unbooked` bytes are those of rows that no change row leads to."""
-    for ledger in Ledger.everything(account):
+Unbooked = dict[str, dict[str, int]]  # by account and id: bytes of rows that no change row leads to
+
+
+def check_ledgers(scope: Scope, unbooked: Unbooked, tick: Tick) -> Iterator[Difference]:
+    """`unbooked` are those that this run has met. Others are looked for in the bucket, unless it has met all."""
+    for ledger in ledgers_in(scope):
         if not ledger.closed:
-            yield from guarded(ledger.user_id, "", partial(audit, ledger.user_id, unbooked))
+            known = unbooked.get(ledger.user_id, {})
+            yield from guarded(ledger.user_id, "", partial(audit, ledger.user_id, known, scope.whole))
         tick("accounts", 1)
+
+
+def ledgers_in(scope: Scope) -> Iterator[Ledger]:
+    if not scope.account:
+        yield from Ledger.everything(scope.segment, scope.segments)
+    elif ledger := Ledger.find(scope.account, 0):
+        yield ledger
 
 
 @dataclass
 class Sums:
-    """What an account's changes and their rows add up to; `going` are ids of recordings whose purge is under way."""
+    """What an account's changes and their rows add up to: `noted` are ids of the rows that they lead to, `going` of
+    those whose purge is under way.
+    """
 
     used: int
     last: int = 0
+    noted: set[str] = field(default_factory=set)
     going: set[str] = field(default_factory=set)
 
     def add(self, change: Change, row: Recording | None) -> None:
         self.last = max(self.last, change.version)
+        if row:
+            self.noted.add(row.id)
         if row and row.status == "purging":
             self.going.add(row.id)
         if row and row.version == change.version:
             self.used += row.used_bytes
 
 
-def audit(user_id: str, unbooked: Counter[str]) -> Iterator[Difference]:
+def audit(user_id: str, unbooked: Mapping[str, int], whole: bool) -> Iterator[Difference]:
     """One account's changes and sums. Sums that move meanwhile are read again, and left alone if they do not rest."""
     reported: set[int] = set()
     for _ in range(3):
         before = Ledger.find(user_id, 0)
         if before is None or before.closed:
             return
-        sums = Sums(unbooked[user_id])
+        sums = Sums(sum(unbooked.values()))
         for changes in batches(Change.all_of(user_id)):
             rows = Recording.batch(user_id, {str(change.recording_id) for change in changes})
             for change in changes:
@@ -59,10 +75,18 @@ def audit(user_id: str, unbooked: Counter[str]) -> Iterator[Difference]:
                         yield difference
         after = Ledger.find(user_id, 0)
         if after and (after.last_version, after.used_bytes) == (before.last_version, before.used_bytes):
+            if sums.used != after.used_bytes and not whole:
+                sums.used += elsewhere(user_id, sums.noted | unbooked.keys())
             found = list(drift(after, sums.used, max(sums.last, after.last_version)))
             if not found or not is_moving(after, sums.going):
                 yield from found
             return
+
+
+def elsewhere(user_id: str, known: set[str]) -> int:
+    """Bytes of rows that no change leads to, and that this run has not met: those that the bucket has something of."""
+    rows = (Recording.batch(user_id, set(ids) - known) for ids in batches(stored_ids(user_id)))
+    return sum({id: row.used_bytes for each in rows for id, row in each.items()}.values())
 
 
 def is_moving(ledger: Ledger, going: set[str]) -> bool:

@@ -253,9 +253,12 @@ class Recording(Table):
         return {row.id: row for row in cls.batch_get(keys, consistent_read=True)}
 
     @classmethod
-    def everything(cls, user_id: str = "") -> Iterator["Recording"]:
-        """Every recording, or one account's, in no order. One consistent Scan for each MB of the whole table."""
-        for row in cls.scan(cls.user_id == user_id if user_id else None, consistent_read=True):
+    def everything(cls, segment: int = 0, segments: int = 1) -> Iterator["Recording"]:
+        """Every recording, or those of one of so many segments of the table, in no order. One consistent Scan for each
+        MB of it.
+        """
+        part: Any = {"segment": segment, "total_segments": segments} if segments > 1 else {}
+        for row in cls.scan(consistent_read=True, **part):
             if ":" not in row.id:  # a Work row
                 yield row
 
@@ -355,12 +358,12 @@ class Ledger(Table):
         return self.quota_bytes or int(default)
 
     @classmethod
-    def everything(cls, user_id: str = "") -> Iterator["Ledger"]:
-        """Every account's ledger, or one account's. One consistent Scan for each MB of all changes."""
-        if not user_id:
-            yield from cls.scan(cls.version == 0, consistent_read=True)
-        elif ledger := cls.find(user_id, 0):
-            yield ledger
+    def everything(cls, segment: int = 0, segments: int = 1) -> Iterator["Ledger"]:
+        """Every account's ledger, or those of one of so many segments of the table. One consistent Scan for each MB of
+        all changes.
+        """
+        part: Any = {"segment": segment, "total_segments": segments} if segments > 1 else {}
+        yield from cls.scan(cls.version == 0, consistent_read=True, **part)
 
     def set_quota(self, quota_bytes: int) -> None:
         self.update([Ledger.quota_bytes.set(quota_bytes)], condition=Ledger.last_version.exists())

@@ -1,14 +1,16 @@
 """What verify_storage asks of rows: that each has its object and its change row, and stands on the right lists."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 from recordings import mending, storage
-from recordings.differences import Difference, Tick, batches, guarded
+from recordings.differences import Difference, Scope, Tick, batches, guarded
 from recordings.dynamo import Conflict, find_at_once
+from recordings.events import place_of
 from recordings.mending import Remedy
 from recordings.models import Change, Ledger, Recording, due_shard
 from recordings.share_checks import check_shares
@@ -26,21 +28,51 @@ class Look(NamedTuple):
     stored: Stored | None
 
 
-def check_rows(account: str, deep: bool, tick: Tick) -> Iterator[Difference]:
+def rows_in(scope: Scope) -> Iterator[Recording]:
+    """The rows of the scope. Of one account, those that its changes, its objects or its uploads lead to: a Query, two
+    listings and a BatchGetItem for each 100, and no Scan.
+    """
+    if not scope.account:
+        yield from Recording.everything(scope.segment, scope.segments)
+        return
+    seen: set[str] = set()
+    for ids in batches(chain(noted_ids(scope.account), stored_ids(scope.account))):
+        new = set(ids) - seen
+        seen |= new
+        yield from Recording.batch(scope.account, new).values()
+
+
+def noted_ids(user_id: str) -> Iterator[str]:
+    return (str(change.recording_id) for change in Change.all_of(user_id))
+
+
+def stored_ids(user_id: str) -> Iterator[str]:
+    """The ids of recordings that the bucket has something of."""
+    prefix = Scope(user_id).prefix
+    for page in chain(storage.list_objects(prefix), storage.list_uploads(prefix)):
+        yield from (match["id"] for item in page if (match := place_of(item.key)))
+
+
+def check_rows(scope: Scope, deep: bool, tick: Tick) -> Iterator[Difference]:
     with ThreadPoolExecutor(THREADS) as pool:
-        for rows in batches(Recording.everything(account)):
+        for rows in batches(rows_in(scope)):
             booked = {(c.user_id, c.version): c for c in Change.batch_get(versions(rows), consistent_read=True)}
             owners = {(row.user_id, 0) for row in rows}
             ledgers = {ledger.user_id: ledger for ledger in Ledger.batch_get(owners, consistent_read=True)}
-            objects = pool.map(lambda row: stat(row, deep), rows)
-            for row, stored in zip(rows, objects, strict=True):
-                look = Look(row, booked.get((row.user_id, row.version)), ledgers.get(row.user_id), stored)
-                if faults(look):
-                    yield from guarded(row.user_id, row.id, partial(confirmed, row, deep))
-            for row in rows:
-                if row.shares and is_open(ledgers.get(row.user_id)):
-                    yield from guarded(row.user_id, row.id, partial(of_shares, [row]))
+            objects = [(row, pool.submit(stat, row, deep)) for row in rows]
+            for row, stored in objects:
+                change, ledger = booked.get((row.user_id, row.version)), ledgers.get(row.user_id)
+                yield from guarded(row.user_id, row.id, partial(of_row, row, change, ledger, stored, deep))
+            open_ones = [row for row in rows if is_open(ledgers.get(row.user_id))]
+            yield from guarded("", "", partial(of_shares, open_ones))
             tick("rows", len(rows))
+
+
+def of_row(
+    row: Recording, change: Change | None, ledger: Ledger | None, stored: Future[Stored | None], deep: bool
+) -> Iterator[Difference]:
+    if faults(Look(row, change, ledger, stored.result())):
+        yield from confirmed(row, deep)
 
 
 def is_open(ledger: Ledger | None) -> bool:

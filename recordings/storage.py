@@ -314,23 +314,31 @@ def erase(prefix: str, *, until: float = math.inf) -> bool:
     return True
 
 
-def list_objects(prefix: str) -> Iterator[list[Listed]]:
-    """What the bucket holds under `prefix`, in the order of the keys. One call for each page of 1,000."""
+def list_objects(prefix: str, *, after: str = "", until: str = "") -> Iterator[list[Listed]]:
+    """What the bucket holds under `prefix`, in the order of the keys; those `after` one key and before `until` where
+    these are given. One call for each page of 1,000.
+    """
+    start: Any = {"StartAfter": after} if after else {}
+    pages = client().get_paginator("list_objects_v2")
     with edge():
-        for page in (
-            client().get_paginator("list_objects_v2").paginate(Bucket=settings.RECORDINGS_BUCKET, Prefix=prefix)
-        ):
-            yield [Listed(item["Key"], item["Size"], item["LastModified"]) for item in page.get("Contents", [])]
+        for page in pages.paginate(Bucket=settings.RECORDINGS_BUCKET, Prefix=prefix, **start):
+            found = page.get("Contents", [])
+            yield [Listed(i["Key"], i["Size"], i["LastModified"]) for i in found if not until or i["Key"] < until]
+            if until and found and found[-1]["Key"] >= until:
+                return
 
 
-def list_uploads(prefix: str) -> Iterator[list[Listed]]:
-    """The multipart uploads under `prefix` that have not ended. One call for each page of 1,000."""
+def list_uploads(prefix: str, *, after: str = "", until: str = "") -> Iterator[list[Listed]]:
+    """The multipart uploads that have not ended, as `list_objects` has objects."""
+    start: Any = {"KeyMarker": after} if after else {}
+    pages = client().get_paginator("list_multipart_uploads")
     with edge():
-        for page in (
-            client().get_paginator("list_multipart_uploads").paginate(Bucket=settings.RECORDINGS_BUCKET, Prefix=prefix)
-        ):
+        for page in pages.paginate(Bucket=settings.RECORDINGS_BUCKET, Prefix=prefix, **start):
             found = page.get("Uploads", [])
-            yield [Listed(item["Key"], 0, item["Initiated"], item["UploadId"]) for item in found]
+            within = [item for item in found if not until or item["Key"] < until]
+            yield [Listed(item["Key"], 0, item["Initiated"], item["UploadId"]) for item in within]
+            if len(within) < len(found):
+                return
 
 
 def list_versions(prefix: str) -> Iterator[Listed]:

@@ -12,51 +12,63 @@ if it is the same on both sides of that look. Accounts that are being closed are
 
 import datetime
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from functools import partial
-from itertools import chain
 
 from recordings import mending, storage
-from recordings.differences import Difference, Tick, batches, guarded, mend
+from recordings.differences import Difference, Scope, Tick, batches, guarded, mend
 from recordings.events import EXCERPT, KEY, place_of
-from recordings.ledger_checks import check_ledgers
+from recordings.ledger_checks import Unbooked, check_ledgers
 from recordings.mending import Remedy
 from recordings.models import Ledger, Recording
 from recordings.row_checks import check_rows
 from recordings.storage import Listed
 
 GRACE = 3600.0  # seconds: what came into the bucket since then may belong to a request that still runs
-ROOT = "recordings/"
+EVERYTHING = Scope()
 
 
 def verify(
-    *, account: str = "", deep: bool = False, repair: bool = False, dry_run: bool = False, tick: Tick = lambda *_: None
+    scope: Scope = EVERYTHING,
+    *,
+    deep: bool = False,
+    repair: bool = False,
+    dry_run: bool = False,
+    parts: int = 1,
+    done: Container[str] = (),
+    mark: Callable[[str], object] = lambda name: None,
+    tick: Tick = lambda *_: None,
 ) -> Iterator[Difference]:
     """Each difference as it is found and, with `repair`, mended; with `dry_run` too, only planned.
 
-    `tick` hears how many rows, objects, uploads and ledgers were looked at.
+    Each walk goes in so many `parts`: `mark` hears the name of one that is over, and those `done` are left out. `tick`
+    hears how many rows, objects, uploads and ledgers were looked at.
     """
-    prefix = f"{ROOT}{account}/" if account else ROOT
-    unbooked: Counter[str] = Counter()
-    walks = chain(
-        check_rows(account, deep, tick),
-        check_objects(prefix, tick),
-        check_uploads(prefix, tick),
-        check_ledgers(account, unbooked, tick),
-    )
-    for found in walks:
-        difference = mend(found, dry_run=dry_run) if repair else found
-        if difference.kind == "missing_change" and not difference.mended:
-            unbooked[difference.account] += difference.size
-        yield difference
+    unbooked: Unbooked = {}
+    walks: dict[str, Callable[[Scope], Iterator[Difference]]] = {
+        "rows": lambda part: check_rows(part, deep, tick),
+        "objects": lambda part: check_objects(part, tick),
+        "uploads": lambda part: check_uploads(part, tick),
+        "ledgers": lambda part: check_ledgers(part, unbooked, tick),
+    }
+    for what, walk in walks.items():
+        for part in scope.parts(parts):
+            name = f"{what} {scope.account or 'all'} {part.segment + 1}/{part.segments}"
+            if name in done:
+                continue
+            for found in walk(part):
+                difference = mend(found, dry_run=dry_run) if repair else found
+                if difference.kind == "missing_change" and not difference.mended:
+                    unbooked.setdefault(difference.account, {})[difference.recording] = difference.size
+                yield difference
+            mark(name)
 
 
 # The bucket: every object, and every upload that has not ended, belongs to a row.
 
 
-def check_objects(prefix: str, tick: Tick) -> Iterator[Difference]:
-    for page in storage.list_objects(prefix):
+def check_objects(scope: Scope, tick: Tick) -> Iterator[Difference]:
+    for page in storage.list_objects(scope.prefix, **scope.keys):
         for items in batches(page):
             for item, row in beside(items):
                 if row is None or leftover(item, row):
@@ -121,8 +133,8 @@ def orphan_remedy(item: Listed, match: re.Match[str]) -> Callable[[], Remedy]:
     return lambda: mending.home(item, match["user_id"], match["id"], match["attempt"])
 
 
-def check_uploads(prefix: str, tick: Tick) -> Iterator[Difference]:
-    for page in storage.list_uploads(prefix):
+def check_uploads(scope: Scope, tick: Tick) -> Iterator[Difference]:
+    for page in storage.list_uploads(scope.prefix, **scope.keys):
         for items in batches(page):
             for item, row in beside(items):
                 if (row is None or row.upload_id != item.id) and not recent(item.moment):

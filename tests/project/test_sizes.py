@@ -66,7 +66,7 @@ def test_pages_are_as_short_as_lambda_needs_them(talkative: Client, path: str, m
     assert len(found) > 1
     assert all(found[:-1])
     ids = [id for page in found for id in page]
-    assert len(ids) == len(set(ids)) == len(list(Recording.everything(talkative.user_id)))
+    assert len(ids) == len(set(ids)) == len(list(Recording.everything()))
 
 
 def test_forms_have_the_bound_that_json_has(settings: Settings) -> None:
