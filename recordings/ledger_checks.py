@@ -11,7 +11,7 @@ from recordings.differences import Difference, Scope, Tick, batches, guarded
 from recordings.dynamo import Conflict, find_at_once
 from recordings.mending import Remedy
 from recordings.models import Change, Ledger, Recording
-from recordings.row_checks import stored_ids
+from recordings.row_checks import unnoted_ids
 
 LATEST = 20  # versions; those before have been waited for by all of these
 
@@ -20,7 +20,9 @@ Unbooked = dict[str, dict[str, int]]  # by account and id: bytes of rows that no
 
 
 def check_ledgers(scope: Scope, unbooked: Unbooked, tick: Tick) -> Iterator[Difference]:
-    """`unbooked` are those that this run has met. Others are looked for in the bucket, unless it has met all."""
+    """`unbooked` are those that this run has met. Others are looked for on the shelves and in
+    the bucket, unless it has met all.
+    """
     for ledger in ledgers_in(scope):
         if not ledger.closed:
             known = unbooked.get(ledger.user_id, {})
@@ -84,8 +86,8 @@ def audit(user_id: str, unbooked: Mapping[str, int], whole: bool) -> Iterator[Di
 
 
 def elsewhere(user_id: str, known: set[str]) -> int:
-    """Bytes of rows that no change leads to, and that this run has not met: those that the bucket has something of."""
-    rows = (Recording.batch(user_id, set(ids) - known) for ids in batches(stored_ids(user_id)))
+    """Bytes of rows that no change leads to, and that this run has not met."""
+    rows = (Recording.batch(user_id, set(ids) - known) for ids in batches(unnoted_ids(user_id)))
     return sum({id: row.used_bytes for each in rows for id, row in each.items()}.values())
 
 

@@ -29,14 +29,14 @@ class Look(NamedTuple):
 
 
 def rows_in(scope: Scope) -> Iterator[Recording]:
-    """The rows of the scope. Of one account, those that its changes, its objects or its uploads lead to: a Query, two
-    listings and a BatchGetItem for each 100, and no Scan.
+    """The rows of the scope. Of one account, those that its changes, its shelves, its objects or its uploads lead to:
+    four Queries, two listings and a BatchGetItem for each 100, and no Scan.
     """
     if not scope.account:
         yield from Recording.everything(scope.segment, scope.segments)
         return
     seen: set[str] = set()
-    for ids in batches(chain(noted_ids(scope.account), stored_ids(scope.account))):
+    for ids in batches(chain(noted_ids(scope.account), unnoted_ids(scope.account))):
         new = set(ids) - seen
         seen |= new
         yield from Recording.batch(scope.account, new).values()
@@ -46,8 +46,9 @@ def noted_ids(user_id: str) -> Iterator[str]:
     return (str(change.recording_id) for change in Change.all_of(user_id))
 
 
-def stored_ids(user_id: str) -> Iterator[str]:
-    """The ids of recordings that the bucket has something of."""
+def unnoted_ids(user_id: str) -> Iterator[str]:
+    """The ids of recordings that are on a shelf, or that the bucket has something of."""
+    yield from Recording.shelved(user_id)
     prefix = Scope(user_id).prefix
     for page in chain(storage.list_objects(prefix), storage.list_uploads(prefix)):
         yield from (match["id"] for item in page if (match := place_of(item.key)))

@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 
-from recordings import services, verifying
+from recordings import verifying
 from recordings.models import Change, Ledger, Recording
+from recordings.sweeping import sweep
 from recordings.uploads import id_of
 from tests.client import Client, sha256
 from tests.mirror import Mirror, stored
+from tests.recordings.test_events import tell
 from tests.recordings.test_following import BINNED, NEW, OLD, OPERATIONS, PENDING, path_of, soon
 from tests.recordings.test_following import lives as lives
 from tests.recordings.test_verifying import verify
-from tests.state import check_books, kept, ledger
+from tests.state import check_books, kept, ledger, objects
 from tests.torn import Item, Place, key_in, parts, torn
 
 CHANGES = "test-changes"
@@ -25,7 +27,6 @@ TABLES = ("test-users", "test-recordings", CHANGES)
 @pytest.fixture(autouse=True)
 def _an_hour_later(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verifying, "GRACE", -60.0)
-    monkeypatch.setattr(services, "RETRY_SECONDS", 0.2)
 
 
 class Past:
@@ -103,6 +104,13 @@ def answers(client: Client) -> None:
         assert answer.status in (200, 201, 503), answer
 
 
+def behind_the_scenes(client: Client) -> None:
+    """S3's events about all that is stored, and the sweep."""
+    for key in objects():
+        tell(key)
+    assert not sweep(seconds=5.0)["failed"]
+
+
 def mend(client: Client) -> None:
     """One run mends, and a second one finds nothing."""
     verify("--account", client.user_id, "--repair")
@@ -132,6 +140,7 @@ def test_whatever_a_restore_tears_every_call_answers(lives: Client, name: str) -
     for late in past.tears():
         past.come_back(late)
         answers(lives)
+        behind_the_scenes(lives)
         mend(lives)
         past.undo()
 
@@ -143,6 +152,7 @@ def test_each_table_a_transaction_behind_the_others(lives: Client, name: str) ->
     for table in (CHANGES, "test-recordings"):
         past.come_back([place for each in past.transactions[-2:] for place in each if place.table == table])
         answers(lives)
+        behind_the_scenes(lives)
         mend(lives)
         past.undo()
 
