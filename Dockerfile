@@ -4,6 +4,7 @@
 #   docker run -p 8000:8000 IMAGE serve             gunicorn, for hosting it yourself
 #   docker run IMAGE manage sweep                   a management command
 # `docker build .` needs no arguments. For arm64: docker build --platform linux/arm64 .
+# `make pin` writes the digests of today behind these names, so that a build is the same tomorrow: docs/deploy.md.
 ARG BASE=public.ecr.aws/lambda/python:3.13
 ARG NODE=public.ecr.aws/docker/library/node:22-slim
 
@@ -16,7 +17,7 @@ RUN if [ -f web/package.json ]; then cd web && npm ci --no-audit --no-fund && np
 FROM ${BASE} AS build
 WORKDIR /build
 COPY requirements.txt ./
-RUN python3 -m pip install --no-cache-dir --no-compile --only-binary :all: --target packages -r requirements.txt
+RUN python3 -m pip install --no-cache-dir --no-compile --only-binary :all: --require-hashes --target packages -r requirements.txt
 COPY image/prune.py image/collect_static.py ./
 RUN python3 prune.py packages
 COPY recorder_project recorder_project

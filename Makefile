@@ -8,10 +8,12 @@ IMAGE ?= recorder
 
 PY := .venv/bin/python
 READY := .venv/ready
+# The stand-ins of tests/image/bases.sh have the bases' names and no digest.
+STANDINS = $(shell sed -n 's/^ARG \([A-Z]*=[^@]*\).*/--build-arg \1/p' Dockerfile)
 PAGE := web/static/web/app/main.js
 
 .DEFAULT_GOAL := help
-.PHONY: help run web test check lint format types imports audit schema schema-update integration load browser walk soak bench image image-test local-lambda deploy clean
+.PHONY: help run web test check lint format types imports audit lock pin schema schema-update integration load browser walk soak bench image image-test local-lambda deploy clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +46,12 @@ imports: $(READY) ## Check that imports run one way
 
 audit: $(READY) ## Ask whether what is pinned has known faults; needs the network, and npm
 	$(PY) -m tests.audit
+
+lock: $(READY) ## Pin anew, with hashes, what requirements*.in say; UPGRADE=--upgrade for the newest
+	$(PY) -m tests.lock $(UPGRADE)
+
+pin: ## Pin the image's bases to their digests of today; ENGINE=podman
+	ENGINE=$(ENGINE) image/pin.sh
 
 schema: $(READY) ## Check that docs/openapi.yaml is what the code says
 	@mkdir -p .local
@@ -78,7 +86,7 @@ image: ## Build the image; ENGINE=podman or ENGINE=buildah where there is no Doc
 image-test: $(READY) ## Test it behind a Runtime API, with gunicorn, and what is in it; needs what `integration` needs
 ifeq ($(ENGINE),buildah)
 	tests/image/bases.sh .local/image
-	BUILDAH_ISOLATION=chroot STORAGE_DRIVER=vfs buildah build --pull-never --layers -t $(IMAGE) .
+	BUILDAH_ISOLATION=chroot STORAGE_DRIVER=vfs buildah build --pull-never --layers $(STANDINS) -t $(IMAGE) .
 else
 	$(ENGINE) build -t $(IMAGE) .
 endif
@@ -102,5 +110,5 @@ $(PAGE): web/package.json web/package-lock.json $(wildcard web/src/*)
 $(READY): requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Recorder needs Python 3.11 or newer. Try: make PYTHON=python3.13 …")'
 	$(PYTHON) -m venv --clear .venv
-	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@

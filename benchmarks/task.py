@@ -8,6 +8,7 @@ import compileall
 import importlib.metadata
 import os
 import py_compile
+import re
 import shutil
 import subprocess
 import sys
@@ -38,8 +39,8 @@ def build() -> None:
     shutil.rmtree(TASK, ignore_errors=True)
     venv.create(PYTHON.parents[1], clear=True, with_pip=False)
     for line in (ROOT / "requirements.txt").read_text().splitlines():
-        if "==" in line:
-            copy_package(line.partition("==")[0])
+        if match := re.match(r"[\w.-]+(?===)", line):
+            copy_package(match[0])
     prune.main(TASK)
     leave_out = shutil.ignore_patterns("node_modules", "__pycache__", "src")
     for name in APP:
@@ -53,7 +54,10 @@ def build() -> None:
 
 def copy_package(name: str) -> None:
     """All files that pip has put into site-packages for it."""
-    distribution = importlib.metadata.distribution(name)
+    try:
+        distribution = importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:  # of another platform
+        return
     for file in distribution.files or []:
         if ".." not in file.parts and "__pycache__" not in file.parts:
             target = TASK / file

@@ -2,21 +2,20 @@
 
     python -m tests.audit
 
-asks pip-audit (installed once, into .local/audit/) and npm. Exit 1 if something pinned has one. Where the advisories
+asks pip-audit and npm. Exit 1 if something pinned has one. Where the advisories
 can't be reached, a line says what was not looked at, and that alone is no failure.
 """
 
 import json
 import subprocess
 import sys
-import venv
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-HOME = ROOT / ".local" / "audit"
-PIP_AUDIT = "pip-audit==2.10.1"
-REQUIREMENTS = ("requirements.txt", "requirements-dev.txt", "tests/integration/requirements-s3.txt")
+from tests.lock import LOCKS
+from tests.tools import ROOT, tool
+
+REQUIREMENTS = [f"{name}.txt" for name in LOCKS]
 NODE = ("web", "tests/uppy", "tests/oidc")
 SECONDS = 300
 
@@ -50,15 +49,6 @@ def ask(command: list[str], cwd: Path) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-def pip_audit() -> str:
-    program = HOME / "bin" / "pip-audit"
-    if not program.exists():
-        venv.create(HOME, with_pip=True)
-        install = [str(HOME / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", PIP_AUDIT]
-        subprocess.run(install, check=False, stderr=subprocess.DEVNULL)
-    return str(program)
-
-
 def report(what: str, faults: list[str], unknown: list[str]) -> bool:
     """Say how it went. Returns whether there are faults."""
     for fault in faults:
@@ -73,7 +63,7 @@ def report(what: str, faults: list[str], unknown: list[str]) -> bool:
 
 def main() -> None:
     bad = False
-    program = pip_audit()
+    program = tool("pip-audit")
     for name in REQUIREMENTS:
         told = ask([program, "--no-deps", "--disable-pip", "--format", "json", "-r", name], ROOT)
         bad |= report(name, *(python_faults(told) if told else ([], ["everything"])))

@@ -21,7 +21,10 @@ if ! buildah inspect --type image "$python" >/dev/null 2>&1; then
     cp /etc/ssl/certs/ca-certificates.crt "$home/python/etc/ssl/certs/" # a proxy's own certificate among them
     cp /etc/resolv.conf "$home/python/etc/"
     # As in Amazon's image: the client beside the runtime, a script that starts it with the handler's name.
-    chroot "$home/python" python3 -m pip install --quiet --no-cache-dir --target /var/runtime awslambdaric==4.2.2
+    cp "$(dirname "$0")/requirements-client.txt" "$home/python/tmp/"
+    chroot "$home/python" python3 -m pip install --quiet --no-cache-dir --target /var/runtime \
+        --require-hashes -r /tmp/requirements-client.txt
+    rm "$home/python/tmp/requirements-client.txt"
     printf '%s\n' '#!/bin/sh' 'export PYTHONPATH="${PYTHONPATH:-}:/var/runtime"' \
         'exec python3 -m awslambdaric "$1"' >"$home/python/lambda-entrypoint.sh"
     chmod 755 "$home/python/lambda-entrypoint.sh"

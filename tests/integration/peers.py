@@ -115,7 +115,7 @@ def _s3() -> list[str]:
     if not stamp.exists() or stamp.read_text() != wanted:
         venv.create(home, clear=True, with_pip=True)
         pip = [str(home / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        _run([*pip, "--no-deps", "-r", str(S3_REQUIREMENTS)])
+        _run([*pip, "--require-hashes", "-r", str(S3_REQUIREMENTS)])
         stamp.write_text(wanted)
     return [str(home / "bin/python"), "-m", "localstack.runtime.main"]
 
