@@ -7,16 +7,19 @@ from typing import Any
 
 from accounts import keys
 from accounts.models import GUEST_DAYS, Account, Identity, Revocation, Session
-from accounts.writes import mark_closed, reschedule, sign_out
+from accounts.writes import end_closing, look_again, mark_closed, reschedule, sign_out
 from recorder_project.problems import Problem, not_found
-from recordings.dynamo import Conflict, days_from_now, now, stamp
-from recordings.models import Work
-from recordings.services import erase, leave_to_sweep, open_account, pauses
+from recordings.dynamo import Conflict, days_from_now, find_at_once, now, stamp
+from recordings.models import Ledger, Work
+from recordings.presigning import UPLOAD_SECONDS
+from recordings.services import Unclear, erase, leave_to_sweep, open_account, pauses
 from recordings.writes import finish_work
 
 log = logging.getLogger(__name__)
 
 REVOKING_DAYS = 30  # how long a revocation is tried before it is given up
+# Seconds after a closing: each URL for uploads has ended, and what was still being sent by one has come.
+LAST_LOOK = UPLOAD_SECONDS + 3600
 CLOSING_SECONDS = 10.0  # how long a request works on a closing before it leaves the rest to the sweep
 
 
@@ -179,20 +182,45 @@ def close(user_id: str) -> None:
 
 
 def finish_closing(user_id: str, until: float) -> str:
-    """Remove what a closed account left, the sweep's own row last. A guest who is still seen gets more time.
+    """Remove what a closed account left, and once more when no URL can bring any more of it. A guest who is still seen
+    gets more time. Returns what became of it, as the sweep has it; raises Unclear where rows contradict each other.
 
-    Returns what became of it, as the sweep has it.
+    The ledger and the sweep's own row stay until the last look, so that late events know that the account is closed.
     """
-    account = Account.of(user_id)
-    if account and not account.closed_at and not expire_guest(account):
-        return "waiting"
-    end_sessions(user_id)
-    if not erase(user_id, until=until):
+    try:
+        account, ledger, work = find_at_once(
+            (Account, user_id, "account"), (Ledger, user_id, 0), (Work, f"account:{user_id}", user_id)
+        )
+    except Conflict:
         return "going on"
-    if account:
-        account.delete()
-    Work.of("account", user_id, due_at="").delete()
-    return "closed"
+    if work is None:
+        return "changed"
+    closed = account is None or bool(account.closed_at)
+    if ledger is None or bool(ledger.closed) != closed:
+        raise Unclear(f"its account is {state(account)}, its ledger {state(ledger)}")
+    if account and not closed:
+        return finish_closing(user_id, until) if expire_guest(account) else "waiting"
+    end_sessions(user_id)
+    return conclude(user_id, work) if erase(user_id, until=until) else "going on"
+
+
+def state(row: Account | Ledger | None) -> str:
+    if row is None:
+        return "missing"
+    return "closed" if (row.closed_at if isinstance(row, Account) else row.closed) else "open"
+
+
+def conclude(user_id: str, work: Work) -> str:
+    """Everything is gone. Come back after the last URL, or be done if this was then."""
+    last = stamp(datetime.fromisoformat(work.created_at) + timedelta(seconds=LAST_LOOK))
+    try:
+        if last > now():
+            look_again(user_id, work, due_at=last)
+            return "closed"
+        end_closing(user_id, work)
+    except Conflict:  # somebody else is at it
+        return "going on"
+    return "forgotten"
 
 
 def expire_guest(account: Account) -> bool:

@@ -14,7 +14,7 @@ from pynamodb.transactions import TransactWrite
 from accounts.models import GUEST_DAYS, REPLACED, Account, Feed, Identity, Replay, Revocation, Session
 from recordings.dynamo import commit, days_from_now, now, transaction
 from recordings.models import Work
-from recordings.writes import close_ledger, open_ledger, settle_ledger
+from recordings.writes import close_ledger, drop_ledger, open_ledger, settle_ledger
 
 
 def sign_up(
@@ -169,6 +169,26 @@ def mark_closed(account: Account, unseen: Iterable[Session] = ()) -> None:
     _owe_revocations(write, account.id, identities)
     close_ledger(write, account.id)
     write.save(Work.of("account", account.id, due_at=now()))
+    commit(write)
+
+
+def look_again(user_id: str, work: Work, *, due_at: str) -> None:
+    """Take a closed account's row out, and let the sweep come back at `due_at`. Raises Conflict."""
+    write = transaction()
+    write.delete(Account(user_id))
+    write.update(work, [Work.due_at.set(due_at)], condition=Work.created_at == work.created_at)
+    commit(write)
+
+
+def end_closing(user_id: str, work: Work) -> None:
+    """Take the last rows of a closed account out, together: what is half gone, nobody could make sense of. Raises
+    Conflict.
+    """
+    write = transaction()
+    write.delete(Account(user_id))
+    drop_ledger(write, user_id)
+    as_read: Any = Work.created_at == work.created_at
+    write.delete(work, as_read)
     commit(write)
 
 

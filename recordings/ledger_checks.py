@@ -10,8 +10,9 @@ from recordings import mending
 from recordings.differences import Difference, Scope, Tick, batches, guarded
 from recordings.dynamo import Conflict, find_at_once
 from recordings.mending import Remedy
-from recordings.models import Change, Ledger, Recording
+from recordings.models import Change, Ledger, Recording, Work
 from recordings.row_checks import unnoted_ids
+from recordings.writes import order_closing
 
 LATEST = 20  # versions; those before have been waited for by all of these
 
@@ -27,6 +28,8 @@ def check_ledgers(scope: Scope, unbooked: Unbooked, tick: Tick) -> Iterator[Diff
         if not ledger.closed:
             known = unbooked.get(ledger.user_id, {})
             yield from guarded(ledger.user_id, "", partial(audit, ledger.user_id, known, scope.whole))
+        else:
+            yield from guarded(ledger.user_id, "", partial(unattended, ledger.user_id))
         tick("accounts", 1)
 
 
@@ -35,6 +38,17 @@ def ledgers_in(scope: Scope) -> Iterator[Ledger]:
         yield from Ledger.everything(scope.segment, scope.segments)
     elif ledger := Ledger.find(scope.account, 0):
         yield ledger
+
+
+def unattended(user_id: str) -> Iterator[Difference]:
+    """A closed account whose end no work row brings about."""
+    try:
+        ledger, work = find_at_once((Ledger, user_id, 0), (Work, f"account:{user_id}", user_id))
+    except Conflict:  # the sweep is at it
+        return
+    if ledger and ledger.closed and work is None:
+        remedy = Remedy("the sweep finishes it", lambda: order_closing(user_id))
+        yield Difference("missing_work", user_id, "", "", "a closed account, left over", mend=lambda: remedy)
 
 
 @dataclass
@@ -76,7 +90,11 @@ def audit(user_id: str, unbooked: Mapping[str, int], whole: bool) -> Iterator[Di
                         reported.add(change.version)
                         yield difference
         after = Ledger.find(user_id, 0)
-        if after and (after.last_version, after.used_bytes) == (before.last_version, before.used_bytes):
+        if (
+            after
+            and not after.closed
+            and (after.last_version, after.used_bytes) == (before.last_version, before.used_bytes)
+        ):
             if sums.used != after.used_bytes and not whole:
                 sums.used += elsewhere(user_id, sums.noted | unbooked.keys())
             found = list(drift(after, sums.used, max(sums.last, after.last_version)))

@@ -261,6 +261,8 @@ def leave_to_sweep(finish: Callable[..., object], *args: Any, **named: Any) -> N
         finish(*args, **named)
     except Problem as problem:
         log.warning("%s is left to the sweep: %s", finish.__name__, problem.code)
+    except Unclear as unclear:
+        log.error("%s is left to the sweep: %s", finish.__name__, unclear)  # noqa: TRY400
 
 
 def finish_purge(user_id: str, id: str) -> None:
@@ -330,10 +332,16 @@ def own_url(row: Recording, *, inline: bool, head: bool = False) -> str:
 
 
 def erase(user_id: str, *, until: float) -> bool:
-    """Closing's part for this package: every object and row of a closed account, the ledger last.
+    """Closing's part for this package: every object and row of a closed account but its ledger.
 
-    Returns whether all is gone at `until` (time.monotonic); a repeat goes on where this stopped. The second look at
-    the bucket finds what an upload that was under way has left meanwhile.
+    Returns whether all is gone at `until` (time.monotonic); a repeat goes on where this stopped. Nothing goes unless
+    the ledger says that the account is closed, which is read anew before each piece. The second look at the bucket
+    finds what an upload that was under way has left meanwhile.
     """
     prefix = f"recordings/{user_id}/"
-    return storage.erase(prefix, until=until) and erase_rows(user_id, until) and storage.erase(prefix, until=until)
+
+    def go_on() -> bool:
+        ledger = Ledger.find(user_id, 0)
+        return ledger is not None and bool(ledger.closed) and time.monotonic() <= until
+
+    return storage.erase(prefix, go_on) and erase_rows(user_id, go_on) and storage.erase(prefix, go_on)

@@ -9,9 +9,7 @@ cost 30 ms of cold start.
 import base64
 import datetime
 import hashlib
-import math
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -291,20 +289,23 @@ def abort_multipart(key: str, upload_id: str) -> None:
                 raise
 
 
-def erase(prefix: str, *, until: float = math.inf) -> bool:
+def erase(prefix: str, go_on: Callable[[], bool] = lambda: True) -> bool:
     """Delete everything under `prefix`: multipart uploads that never ended, then objects and their old versions, since
     an upload may end meanwhile. What somebody else has deleted counts as deleted, which some stores call an error.
 
-    Returns whether it was done before `until` (time.monotonic).
+    Asks before each page of what it finds whether it shall `go_on`. Returns whether it came to the end.
     """
     s3, bucket = client(), settings.RECORDINGS_BUCKET
     with edge():
         for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix):
-            for upload in page.get("Uploads", []):
+            uploads = page.get("Uploads", [])
+            if uploads and not go_on():
+                return False
+            for upload in uploads:
                 abort_multipart(upload["Key"], upload["UploadId"])
         for versions in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
             found: list[Any] = [*versions.get("Versions", []), *versions.get("DeleteMarkers", [])]
-            if found and time.monotonic() > until:
+            if found and not go_on():
                 return False
             if found:
                 objects: Any = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in found]

@@ -24,6 +24,7 @@ from recordings.models import Change, Excerpt, Ledger, Recording, Share, Work, d
 log = logging.getLogger(__name__)
 
 TOMBSTONE_DAYS = 100
+BATCH = 500  # changes of a closed account that are deleted at once
 CUT_DAYS = 1 / 24  # how long S3's event has to bring an excerpt before the sweep cuts it itself
 
 
@@ -331,11 +332,26 @@ def finish_work(work: Work) -> None:
     commit(write)
 
 
-def erase_rows(user_id: str, until: float) -> bool:
-    """Delete a closed account's recordings and changes, the ledger last. Returns whether it got that far in time."""
+def order_closing(user_id: str) -> None:
+    """Let the sweep bring a closed account to its end. Raises Conflict where it will already, or has."""
+    write = transaction()
+    write.condition_check(Ledger, user_id, 0, condition=Ledger.closed.exists())
+    write.save(Work.of("account", user_id, due_at=now()), Work.id.does_not_exist())
+    commit(write)
+
+
+def drop_ledger(write: TransactWrite, user_id: str) -> None:
+    """The end of a closing: the last that tells that there was such an account."""
+    write.delete(Ledger(user_id), Ledger.closed.exists())
+
+
+def erase_rows(user_id: str, go_on: Callable[[], bool]) -> bool:
+    """Delete a closed account's recordings and changes, but for the ledger. Asks before each batch whether it shall
+    `go_on`, and returns whether it came to the end.
+    """
     rows = iter(Change.query(user_id, Change.version >= 1, consistent_read=True))
-    while batch := list(itertools.islice(rows, 500)):
-        if time.monotonic() > until:
+    while batch := list(itertools.islice(rows, BATCH)):
+        if not go_on():
             return False
         ids = {str(row.recording_id) for row in batch}
         _erase_shares(user_id, ids)
@@ -346,7 +362,6 @@ def erase_rows(user_id: str, until: float) -> bool:
             for row in batch:
                 changes.delete(row)
     Work.of("trash", user_id, due_at="").delete()
-    Ledger(user_id).delete()
     return True
 
 

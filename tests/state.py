@@ -42,6 +42,24 @@ def traces(user_id: str) -> list[str]:
     return [name for name, content in snapshot().items() if user_id in repr(content)]
 
 
+def remains(user_id: str) -> list[str]:
+    """Where anything is stored of a closed account, but for what says until the last look that it is closed."""
+    last = ({"id": f"account:{user_id}"}, {"user_id": user_id, "version": 0, "closed": True})
+
+    def tells(row: Any) -> bool:
+        return not (isinstance(row, dict) and any(each.items() <= row.items() for each in last))
+
+    stored = {name: list(filter(tells, rows)) if name in TABLES else rows for name, rows in snapshot().items()}
+    return [name for name, content in stored.items() if user_id in repr(content)]
+
+
+def let_urls_end(user_id: str) -> None:
+    """The account was closed so long ago that the sweep may have its last look."""
+    order = work("account", user_id)
+    assert order is not None
+    order.update([Work.created_at.set(LONG_AGO), Work.due_at.set(LONG_AGO)])
+
+
 def objects() -> dict[str, bytes]:
     found: dict[str, bytes] = snapshot()["objects"]
     return found

@@ -7,7 +7,7 @@ from django.core.management import CommandError, call_command
 
 from accounts.models import Account
 from tests.client import Client
-from tests.state import failing, ledger, sessions, snapshot, traces
+from tests.state import failing, ledger, remains, sessions, snapshot
 
 
 def account(*arguments: str) -> str:
@@ -43,7 +43,7 @@ def test_signs_out_everywhere(alice: Client, charlie: Client) -> None:
 def test_closes_it(alice: Client) -> None:
     alice.upload(b"12345")
     assert "is closed" in account(alice.user_id, "--close")
-    assert traces(alice.user_id) == []
+    assert remains(alice.user_id) == []
 
 
 def test_a_closed_one_can_only_be_closed_again(alice: Client) -> None:
@@ -56,7 +56,7 @@ def test_a_closed_one_can_only_be_closed_again(alice: Client) -> None:
         with pytest.raises(CommandError, match=closed.closed_at):
             account(alice.user_id, *option)
     account(alice.user_id, "--close")
-    assert traces(alice.user_id) == []
+    assert remains(alice.user_id) == []
 
 
 @pytest.mark.parametrize("id", ["", "x", "0" * 32, "0" * 33, "identity:guest:1", "../../etc/passwd"])

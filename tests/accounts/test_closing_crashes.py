@@ -4,7 +4,16 @@ import pytest
 from django.conf import settings
 
 from tests.accounts.test_closing_schedules import ACTS as CALLS
-from tests.accounts.test_closing_schedules import ALICE, machine, sign_up, sweep, worlds
+from tests.accounts.test_closing_schedules import (
+    MARKS,
+    check_last_look,
+    late,
+    left_in,
+    machine,
+    sign_up,
+    sweep,
+    worlds,
+)
 from tests.client import Client
 from tests.recordings.stepping import Machine, Operation, Outcome
 from tests.recordings.test_crashes import FAULTS, calls_of, died, disturbed, resent
@@ -36,8 +45,17 @@ def test_closing(machine: Machine, start: str) -> None:
         assert retried.status in (202, 401), what
         for last in (world, closed) if retried.status == 401 else (closed,):
             swept = machine.finish(Operation("sweep", sweep), last)[1]
-            left = [row for name in swept.tables for row in swept.rows(name) if ALICE.user_id in str(row)]
-            assert (left, list(swept.versions), swept.uploads) == ([], [], ()), what
+            assert (left_in(swept), list(swept.versions), swept.uploads) == (MARKS, [], ()), what
+            check_last_look(machine, swept, 0)
+
+
+def test_the_last_look(machine: Machine) -> None:
+    """Whatever fails in it, the next sweep goes on with it."""
+    closed = machine.finish(Operation("given closing", CALLS["close"]), worlds(machine)["ready"])[1]
+    start = machine.run(closed, "given bytes after it", late)
+    for what, _, world in ways(machine, Operation("1 last look", sweep, 1), start):
+        swept = machine.finish(Operation("2 last look", sweep, 2), world)[1]
+        assert (left_in(swept), list(swept.versions), swept.uploads) == ([], [], ()), what
 
 
 def test_signing_up(machine: Machine) -> None:

@@ -149,21 +149,52 @@ def crashed(machine: Machine, world: World) -> World:
 
 
 def check_end(machine: Machine, world: World, day: int, *, heard: bool, ended: bool) -> None:
-    """An hour's sweep leaves nothing of a closed account, and all of another. The order of a share, and what an event
-    has made of it meanwhile, have events of their own, which come before. A multipart upload whose creator has died
-    (not `ended`) may be left to the bucket's lifecycle.
+    """The last look leaves nothing of a closed account, and a sweep all of another. Where no event is missing and
+    nobody died, the first sweep after a closing leaves only what says that it is closed. The order of a share, and
+    what an event has made of it meanwhile, have events of their own, which come before.
     """
     if heard:
         world = machine.finish(Operation("last event", hear, day), world)[1]
     outcome, swept = machine.finish(Operation("last sweep", sweep, day), world)
     assert outcome.status == 200, outcome
     if is_closed(world) or is_closed(swept):
-        left = [row for name in swept.tables for row in swept.rows(name) if ALICE.user_id in str(row)]
-        assert (left, list(swept.versions)) == ([], []), "a closed account left something"
+        assert (left_in(swept), list(swept.versions)) == (MARKS, []), "a closed account left something"
         assert not (ended and swept.uploads), "a closed account left a multipart upload"
+        check_last_look(machine, swept, day)
     else:
         work = [row["id"] for row in swept.rows(settings.RECORDINGS_TABLE)]
         assert f"account:{ALICE.user_id}" in work, "an abandoned guest would stay for ever"
+
+
+MARKS = ["account:", "closed"]  # what says until the last look that an account is closed
+
+
+def left_in(world: World) -> list[str]:
+    """What the tables hold of Alice: the kind of her work, a ledger's state, or all that there is of any other row."""
+    rows = [row for name in world.tables for row in world.rows(name) if ALICE.user_id in str(row)]
+    return sorted(mark_of(row) for row in rows)
+
+
+def mark_of(row: dict[str, Any]) -> str:
+    if row.get("version") == 0:
+        return "closed" if row.get("closed") else "open"
+    return str(row["id"]).removesuffix(ALICE.user_id) if str(row.get("id")).startswith("account:") else str(row)
+
+
+def check_last_look(machine: Machine, world: World, day: int) -> None:
+    """A day later, when every URL has ended, nothing is left, whatever has come meanwhile."""
+    looked = machine.finish(
+        Operation("last look", sweep, day + 1), machine.run(world, "given bytes after it", late, day)
+    )
+    assert looked[0].status == 200, looked[0]
+    assert (left_in(looked[1]), list(looked[1].versions), looked[1].uploads) == ([], [], ())
+
+
+def late() -> None:
+    """Bytes whose URL was signed before the account was closed, and whose event is lost; and an upload in parts."""
+    where: Any = {"Bucket": settings.RECORDINGS_BUCKET, "Key": f"recordings/{ALICE.user_id}/{recording_id()}/late"}
+    storage.client().put_object(**where, Body=CONTENT)
+    storage.client().create_multipart_upload(**where)
 
 
 def is_closed(world: World) -> bool:
@@ -181,6 +212,22 @@ def test_closing_beside(machine: Machine, other: str) -> None:
 @pytest.mark.parametrize("other", [name for name in ACTS if name != "sweep"])
 def test_a_guest_expires_beside(machine: Machine, other: str) -> None:
     explore(machine, "sweep", other, starts=("ready", "seen later"), days=(EXPIRED,))
+
+
+@pytest.mark.parametrize("other", ["sweep", "empty trash", "event", "close"])
+def test_the_last_look_beside(machine: Machine, other: str) -> None:
+    """Two last looks, and what a client or an event still tries: in every order, nothing is left."""
+    closed = machine.finish(Operation("given closing", ACTS["close"]), worlds(machine)["ready"])[1]
+    start = machine.run(closed, "given bytes after it", late)
+    assert (left_in(start), len(start.versions), len(start.uploads)) == (MARKS, 1, 1)
+
+    def look(world: World, ended: bool) -> None:
+        if ended:
+            swept = machine.finish(Operation("another sweep", sweep, 2), world)[1]
+            assert (left_in(swept), list(swept.versions), swept.uploads) == ([], [], ())
+
+    operations = [Operation("1 last look", sweep, 1), Operation(f"2 {other}", ACTS[other], 1)]
+    Explorer(machine, *operations, look=look).explore(start)
 
 
 @pytest.mark.soak

@@ -9,7 +9,7 @@ from accounts.models import Account, Feed
 from recorder_project.tokens import hashed
 from tests.accounts.test_identities import in_between
 from tests.client import HOST, Answer, Client
-from tests.state import calls, failing, snapshot
+from tests.state import calls, failing, remains, snapshot
 
 KEY = ["GetItem"]
 
@@ -133,7 +133,7 @@ def test_a_feed_made_while_the_account_closes_is_not_left_behind(
     assert alice.delete("accounts/me/").status == 202
     assert made[0].status == 201
     assert Feed.of(made[0].json["id"]) is None
-    assert alice.user_id not in repr(snapshot())
+    assert remains(alice.user_id) == []
 
 
 def test_the_export_lists_them_without_their_addresses(alice: Client) -> None:

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from recordings import uploads
 from tests.client import Client, send, sha256, sign_up
-from tests.state import traces
+from tests.state import remains
 
 MIB = 2**20
 LARGE = b"loud" * (16 * MIB // 4) + b"!"
@@ -84,4 +84,4 @@ def share(client: Client, id: str) -> None:
 
 def close_account(client: Client) -> None:
     assert client.delete("accounts/me/").status == 202
-    assert traces(client.user_id) == []
+    assert remains(client.user_id) == []

@@ -15,7 +15,7 @@ from tests.deploy.iam import Role, acting_as
 from tests.deploy.jobs import LARGE, close_account, main_job, put_parts
 from tests.recordings.test_sharing import expire
 from tests.sound import encode, tone
-from tests.state import LONG_AGO, failing, kept, make_due, row, traces, work
+from tests.state import LONG_AGO, failing, kept, make_due, remains, row, work
 
 
 def event(client: Client, id: str, attempt: str = "") -> dict[str, Any]:
@@ -93,8 +93,8 @@ def event_job(client: Client, ids: dict[str, str], guest: Client, closed: Client
         assert found.verified_at
     for name in ("abandoned", "abandoned parts", "trashed", "trashed too"):
         assert row(client.user_id, ids[name]) is None
-    assert traces(guest.user_id) == []
-    assert traces(closed.user_id) == []
+    assert remains(guest.user_id) == []
+    assert remains(closed.user_id) == []
 
 
 @pytest.fixture

@@ -192,7 +192,7 @@ def test_closing_leaves_nothing(alice: Client, charlie: Client, busy: bool) -> N
 
     assert alice.get("accounts/me/").status == 401
     assert sweep()["failed"] == 0
-    assert state.traces(alice.user_id) == []
+    assert state.remains(alice.user_id) == []
     assert charlie.get(f"recordings/{kept['id']}/").json == kept | {"markers": []}
     assert storage.erase(f"recordings/{alice.user_id}/")
 
@@ -201,4 +201,4 @@ def test_two_erase_the_same(alice: Client) -> None:
     alice.upload(b"stored")
     with state.meanwhile("DeleteObjects", lambda: storage.erase(f"recordings/{alice.user_id}/")):
         assert alice.delete("accounts/me/").status == 202
-    assert state.traces(alice.user_id) == []
+    assert state.remains(alice.user_id) == []

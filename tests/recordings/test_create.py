@@ -19,8 +19,8 @@ from tests.state import (
     make_due,
     meanwhile,
     objects,
+    remains,
     snapshot,
-    traces,
 )
 
 AUDIO = b"RIFF, more or less" * 10
@@ -207,7 +207,7 @@ def test_leaves_the_account_alone_once_it_is_closed(alice: Client) -> None:
         answer = alice.post("recordings/", declare(AUDIO))
     assert (answer.status, answer.code) == (401, "account_closed")
     assert "WWW-Authenticate" in answer.headers
-    assert traces(alice.user_id) == []
+    assert remains(alice.user_id) == []
 
 
 def test_an_upload_that_is_begun_anew_by_two_is_what_the_last_one_said(alice: Client) -> None:

@@ -14,7 +14,7 @@ from recordings.models import Excerpt, Recording, Share
 from recordings.sharing import hash_password, opens
 from tests.client import Client
 from tests.recordings.test_budget import KEY, spent
-from tests.state import check_books, failing, kept, meanwhile, objects, snapshot, traces
+from tests.state import check_books, failing, kept, meanwhile, objects, remains, snapshot
 
 AUDIO = b"RIFF, more or less"
 URL = re.compile(r"https://recorder\.test/s/([A-Za-z0-9_-]{43})")
@@ -258,14 +258,14 @@ def test_closing_the_account_takes_the_shares_along(alice: Client, charlie: Clie
     make(alice, id, start=0, end=1)
     his = make(charlie, charlie.record(b"his")["id"])
     assert alice.delete("accounts/me/").status == 202
-    assert traces(alice.user_id) == []
+    assert remains(alice.user_id) == []
     assert Share.of(his["id"])
 
 
 def test_a_share_made_while_the_account_closes_leaves_nothing(alice: Client, id: str) -> None:
     with meanwhile("TransactWriteItems", lambda: alice.delete("accounts/me/")):
         assert alice.post(f"recordings/{id}/shares/", {}).status == 401
-    assert traces(alice.user_id) == []
+    assert remains(alice.user_id) == []
 
 
 @pytest.mark.parametrize("meddle", ["PATCH", "DELETE"])

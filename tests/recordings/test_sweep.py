@@ -21,9 +21,9 @@ from tests.state import (
     meanwhile,
     objects,
     put,
+    remains,
     row,
     snapshot,
-    traces,
     work,
 )
 
@@ -181,7 +181,7 @@ def test_finishes_a_closing(alice: Client, charlie: Client) -> None:
     assert alice.get("accounts/me/").status == 401
     assert list(objects().values()) == [AUDIO, AUDIO]
     assert sweep() == "1 closed"
-    assert traces(alice.user_id) == []
+    assert remains(alice.user_id) == []
     assert list(objects().values()) == [AUDIO]
 
 
@@ -196,7 +196,7 @@ def test_closes_a_guest_who_was_not_seen_for_thirty_days(alice: Client) -> None:
     session.update([Session.last_seen_at.set(LONG_AGO)])
     make_due(alice.user_id, f"account:{alice.user_id}")
     assert sweep() == "1 closed"
-    assert traces(alice.user_id) == []
+    assert remains(alice.user_id) == []
     assert alice.get("accounts/me/").status == 401
 
 
@@ -218,7 +218,7 @@ def test_closes_a_guest_thirty_days_after_signing_out(alice: Client, path: str) 
     account.update([Account.seen_at.set(days_from_now(-30.01))])
     make_due(alice.user_id, f"account:{alice.user_id}")
     assert sweep() == "1 closed"
-    assert traces(alice.user_id) == []
+    assert remains(alice.user_id) == []
 
 
 def test_a_guest_whom_an_operator_signs_out_stays_for_thirty_days(alice: Client) -> None:
@@ -279,4 +279,4 @@ def test_emptying_and_purging_survive_a_closing(alice: Client) -> None:
         alice.delete("recordings/?shelf=trash")
     alice.delete("accounts/me/")
     assert sweep() == "nothing due"
-    assert traces(alice.user_id) == []
+    assert remains(alice.user_id) == []
