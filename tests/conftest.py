@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from django.core.management import call_command
 from moto import mock_aws
 from moto.dynamodb import responses
 
 from recordings import decoding
+from tests import fresh
 from tests.client import Client, sign_up
 from tests.decoding import in_thread
 
@@ -27,6 +27,13 @@ def _one_day() -> None:
         time.sleep(left)
 
 
+@pytest.fixture(scope="session")
+def made_once() -> Iterator[None]:
+    with fresh.quick_moto():
+        fresh.make()
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _one_thread_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
     """moto takes back what one thread wrote when it refuses another, and what is stepped through has no threads."""
@@ -34,14 +41,14 @@ def _one_thread_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def aws() -> Iterator[None]:
+def aws(made_once: None) -> Iterator[None]:
     """Fresh tables and a fresh bucket. tests/integration has a fixture of this name with real peers.
 
     The app keeps its connections from test to test: moto stands behind every botocore client of the process.
     """
-    with mock_aws(), pytest.MonkeyPatch.context() as patch:
+    with mock_aws(config=fresh.CONFIG), pytest.MonkeyPatch.context() as patch:
         patch.setattr(responses, "TRANSACTION_MAX_ITEMS", 100)  # as at AWS; moto has 25
-        call_command("create_tables", verbosity=0)
+        fresh.put()
         yield
 
 

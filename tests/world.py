@@ -63,6 +63,7 @@ def serving() -> Iterator[World]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # an answer leaves as a whole: its parts would wait for each other's ACK
 
         def answer(self) -> None:
             parts = urlsplit(self.path.lstrip("/"))
@@ -92,7 +93,7 @@ def serving() -> Iterator[World]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     world.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.005,), daemon=True)
     thread.start()
     try:
         yield world

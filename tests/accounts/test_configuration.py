@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.project.test_settings import read, value
+from tests.project.test_settings import NotStartedError, read
 
 CORP = {"OIDC_CORP_ISSUER": "https://issuer.test", "OIDC_CORP_CLIENT_IDS": "app"}
 APPLE = {"APPLE_TEAM_ID": "T", "APPLE_KEY_ID": "K", "APPLE_PRIVATE_KEY": r"-----BEGIN PRIVATE KEY-----\nabc"}
@@ -36,15 +36,14 @@ APPLE = {"APPLE_TEAM_ID": "T", "APPLE_KEY_ID": "K", "APPLE_PRIVATE_KEY": r"-----
     ],
 )
 def test_it_does_not_start(name: str, changed: dict[str, str]) -> None:
-    done = read(**changed)
-    assert done.returncode != 0
-    assert name in done.stderr.splitlines()[-1]
-    assert "ImproperlyConfigured" in done.stderr.splitlines()[-1]
+    with pytest.raises(NotStartedError, match="ImproperlyConfigured") as stop:
+        read(**changed)
+    assert name in str(stop.value)
 
 
 def test_it_starts() -> None:
-    shown = "(settings.CLIENT_IDS['corp'], settings.OIDC_ALGORITHMS, settings.APPLE_PRIVATE_KEY.count(chr(10)))"
-    uris = "com.example.app:/back,https://app.test/back"
-    assert value(shown, **CORP, **APPLE, LOGIN_REDIRECT_URIS=uris) == "(['app'], {'corp': ['RS256', 'ES256']}, 1)"
+    found = read(**CORP, **APPLE, LOGIN_REDIRECT_URIS="com.example.app:/back,https://app.test/back")
+    assert (found.CLIENT_IDS["corp"], found.OIDC_ALGORITHMS) == (["app"], {"corp": ["RS256", "ES256"]})
+    assert found.APPLE_PRIVATE_KEY.count("\n") == 1
     local = {**CORP, "LOCAL": "true", "OIDC_CORP_ISSUER": "http://127.0.0.1:9000"}
-    assert value("settings.OIDC_ISSUERS", **local) == "{'corp': 'http://127.0.0.1:9000'}"
+    assert read(**local).OIDC_ISSUERS == {"corp": "http://127.0.0.1:9000"}

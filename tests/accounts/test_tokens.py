@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
+from accounts import remote
 from accounts.models import Identity
 from tests.accounts.conftest import client_of, login, switch_on
 from tests.client import Client
@@ -209,7 +210,10 @@ def test_a_provider_that_refuses_this_server_is_503(world: World, settings: Sett
 
 
 @each
-def test_a_provider_that_hangs_is_503(case: Case, world: World, settings: Settings) -> None:
+def test_a_provider_that_hangs_is_503(
+    case: Case, world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "SECONDS", 1.0)
     case.set_up(world, settings)
     world.answers[case.second] = HANG
     assert login(case.name, access_token=TOKEN).code == "provider_unavailable"

@@ -12,7 +12,7 @@ import pytest
 from jwt import jwks_client
 from pytest_django.fixtures import Settings
 
-from accounts import verify
+from accounts import remote, verify
 from accounts.models import Replay
 from accounts.providers import offered
 from recorder_project import deadline
@@ -232,7 +232,10 @@ def test_old_keys_do_while_the_provider_is_down(
     assert post(sign(claims(jti="4"))).status == 503
 
 
-def test_a_provider_that_hangs_is_503_and_is_left_alone_for_a_while(post: Post, world: World) -> None:
+def test_a_provider_that_hangs_is_503_and_is_left_alone_for_a_while(
+    post: Post, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "SECONDS", 1.0)
     world.answers[f"GET {KEYS}"] = HANG
     token = sign(claims())
     answer = post(token)

@@ -13,7 +13,7 @@ from moto import mock_aws
 from pytest_django import Settings
 
 from recordings import storage
-from tests import state
+from tests import fresh, state
 from tests.deploy.iam import Role, composite, hooked
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
@@ -87,17 +87,23 @@ def forget_bucket() -> None:
 
 
 @pytest.fixture(autouse=True)
-def aws(settings: Settings) -> Iterator[None]:
-    """The stack `test`, whose tables have the names that the settings give. Takes the place of tests/conftest.py's."""
-    with mock_aws(config={"lambda": {"use_docker": False}}):
-        make_stack("test")
-        settings.RECORDINGS_BUCKET = "test-recordings-123456789012-ap-northeast-2"
-        boto3.client("s3", region_name=REGION).put_bucket_versioning(  # which moto's stacks leave out
-            Bucket=settings.RECORDINGS_BUCKET, VersioningConfiguration={"Status": "Enabled"}
-        )
-        forget_bucket()
-        with hooked("after-call.s3.HeadObject", composite):
-            yield
+def aws() -> Iterator[None]:
+    """Nothing: `stack` makes what there is. Takes the place of tests/conftest.py's."""
+    with mock_aws(config=fresh.CONFIG | {"lambda": {"use_docker": False}}):
+        yield
+
+
+@pytest.fixture
+def stack(aws: None, settings: Settings) -> Iterator[None]:
+    """The stack `test`, whose tables have the names that the settings give."""
+    make_stack("test")
+    settings.RECORDINGS_BUCKET = "test-recordings-123456789012-ap-northeast-2"
+    boto3.client("s3", region_name=REGION).put_bucket_versioning(  # which moto's stacks leave out
+        Bucket=settings.RECORDINGS_BUCKET, VersioningConfiguration={"Status": "Enabled"}
+    )
+    forget_bucket()
+    with hooked("after-call.s3.HeadObject", composite):
+        yield
     forget_bucket()
 
 
@@ -125,10 +131,10 @@ def role(name: str) -> Role:
 
 
 @pytest.fixture
-def http_role(aws: None) -> Role:
+def http_role(stack: None) -> Role:
     return role(physical("HttpRole"))
 
 
 @pytest.fixture
-def event_role(aws: None) -> Role:
+def event_role(stack: None) -> Role:
     return role(physical("EventRole"))

@@ -142,6 +142,7 @@ def test_people_can_do_all_they_do_under_the_http_role_which_grants_nothing_more
     assert superfluous(http_role, lambdas={"logs:CreateLogStream", "logs:PutLogEvents"}) == []
 
 
+@pytest.mark.check
 def test_events_and_sweeps_do_their_work_under_the_event_role_which_grants_nothing_more(
     event_role: Role, waiting: tuple[Client, dict[str, str], Client, Client]
 ) -> None:

@@ -69,6 +69,7 @@ def bucket() -> dict[str, Any]:
     return properties
 
 
+@pytest.mark.usefixtures("stack")
 def test_tables_are_what_create_tables_makes() -> None:
     by_stack = [described(name) for name in TABLES]
     with mock_aws():
@@ -93,6 +94,7 @@ def test_what_expires_is_forgotten_as_create_tables_has_it() -> None:
             assert of_stack.get("Enabled", False) == (ttl["TimeToLiveStatus"] == "ENABLED")
 
 
+@pytest.mark.usefixtures("stack")
 def test_the_bucket_is_what_create_tables_makes() -> None:
     client: Any = boto3.client("s3", region_name=REGION)
     name, properties = settings.RECORDINGS_BUCKET, bucket()
@@ -188,6 +190,7 @@ def variables(function: str) -> dict[str, str]:
     return {name: str(value) for name, value in found.items()}
 
 
+@pytest.mark.usefixtures("stack")
 @pytest.mark.parametrize("function", ["HttpFunction", "EventFunction"])
 def test_a_function_starts_in_its_environment(function: str) -> None:
     """With every parameter at its default. Lambda itself adds the region and the function's name."""
@@ -220,6 +223,7 @@ def test_a_parameter_is_its_variable_in_another_spelling() -> None:
             assert value["Ref"] == name.title().replace("_", "")
 
 
+@pytest.mark.usefixtures("stack")
 @pytest.mark.parametrize("function", ["HttpFunction", "EventFunction"])
 def test_parameters_reach_the_settings(function: str) -> None:
     parameters = {

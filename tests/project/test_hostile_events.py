@@ -66,13 +66,21 @@ class People:
         return self.client.auth_key, [self.id, self.id, self.grant, "Talk.wav", "google"]
 
 
-FEW = settings(ANY, derandomize=True, max_examples=100)
+FEW = settings(ANY, derandomize=True, max_examples=15)
+SOME = settings(ANY, derandomize=True, max_examples=100)
 MANY = settings(ANY, max_examples=3000)
 every_event = pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.__name__)
 
 
 @every_event
-@pytest.mark.parametrize("amount", [FEW, pytest.param(MANY, marks=pytest.mark.soak)], ids=["few", "many"])
+@pytest.mark.parametrize(
+    "amount",
+    [
+        pytest.param(FEW, id="few"),
+        pytest.param(SOME, id="some", marks=pytest.mark.check),
+        pytest.param(MANY, id="many", marks=pytest.mark.soak),
+    ],
+)
 def test_any_request_gets_an_answer(event: Event, amount: settings, caplog: pytest.LogCaptureFixture) -> None:
     people = People()
 

@@ -16,7 +16,7 @@ from accounts.services import authenticate
 from recorder_project.wsgi import application
 from tests.client import HOST, Client, sign_up
 
-FEW, MANY = 15, 300
+FEW, SOME, MANY = 4, 15, 300
 SERVED = {"Host": HOST, "X-Forwarded-Proto": "https"}
 # What no schema can say. A 400 for data that is right by the schema may have these codes and no others.
 BEYOND = {
@@ -97,6 +97,13 @@ def test_signed_in(case: Case[Any]) -> None:
     call_signed_in(case)
 
 
+@pytest.mark.check
+@schema.parametrize()  # type: ignore[untyped-decorator]
+@settings(ANY, max_examples=SOME)
+def test_signed_in_for_longer(case: Case[Any]) -> None:
+    call_signed_in(case)
+
+
 @pytest.mark.soak
 @schema.parametrize()  # type: ignore[untyped-decorator]
 @settings(ANY, max_examples=MANY, derandomize=False)
@@ -108,6 +115,17 @@ def test_signed_in_for_long(case: Case[Any]) -> None:
 @settings(ANY, max_examples=FEW)
 def test_a_stranger(case: Case[Any]) -> None:
     """Whoever says nothing, or nothing that counts, gets no further than 401."""
+    call_as_a_stranger(case)
+
+
+@pytest.mark.check
+@schema.parametrize()  # type: ignore[untyped-decorator]
+@settings(ANY, max_examples=SOME)
+def test_a_stranger_for_longer(case: Case[Any]) -> None:
+    call_as_a_stranger(case)
+
+
+def call_as_a_stranger(case: Case[Any]) -> None:
     answer = case.call_and_validate(headers=SERVED | {"Authorization": "Bearer nonsense"})
     public = case.operation.definition.raw.get("security") in (None, [])
     assert public or answer.status_code in (401, 405), case.operation.label
@@ -131,6 +149,8 @@ class Steps(schema.as_state_machine()):  # type: ignore[misc]  # made from the d
         case.validate_response(response, headers=kwargs["headers"], transport_kwargs=kwargs, recorder=self.recorder)
 
 
-@pytest.mark.parametrize("chains", [20, pytest.param(500, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "chains", [4, pytest.param(20, marks=pytest.mark.check), pytest.param(500, marks=pytest.mark.soak)]
+)
 def test_in_any_order(chains: int) -> None:
     Steps.run(settings=settings(ANY, max_examples=chains, stateful_step_count=10, phases=[Phase.generate]))

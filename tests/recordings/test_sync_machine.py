@@ -5,7 +5,6 @@ version it takes, so that it can say what every page of changes/ holds, from any
 when something happens between the two reads of one page. tests/integration/test_sync_machine.py does it with threads.
 """
 
-import itertools
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -13,17 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from django.core.management import call_command
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from moto.dynamodb.models import dynamodb_backends
-from moto.s3.models import s3_backends
 
 from recordings.models import Change
 from recordings.sweeping import sweep
 from recordings.uploads import id_of
-from tests import state
+from tests import fresh, state
 from tests.client import Answer, send, sha256, sign_up
 from tests.mirror import Entry, Mirror, stored
 
@@ -292,10 +288,7 @@ class Devices(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        stores: list[Any] = [*dynamodb_backends.values(), *s3_backends.values()]
-        for backend in itertools.chain.from_iterable(regions.values() for regions in stores):
-            backend.reset()
-        call_command("create_tables", verbosity=0)
+        fresh.put()
         self.account = Account()
         self.devices = [Device() for _ in range(3)]
         self.kept: list[Device] = [Device()]
@@ -443,6 +436,10 @@ def run(examples: int, steps: int) -> None:
         ),
     )
     assert Devices.finished >= examples
+
+
+def test_devices_that_sync_a_few_times() -> None:
+    run(examples=3, steps=10)
 
 
 @pytest.mark.check
