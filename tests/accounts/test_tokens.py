@@ -213,7 +213,7 @@ def test_a_provider_that_refuses_this_server_is_503(world: World, settings: Sett
 def test_a_provider_that_hangs_is_503(
     case: Case, world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote, "SECONDS", 1.0)
+    monkeypatch.setattr(remote, "SECONDS", 3.0)
     case.set_up(world, settings)
     world.answers[case.second] = HANG
     assert login(case.name, access_token=TOKEN).code == "provider_unavailable"

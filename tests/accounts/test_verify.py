@@ -235,7 +235,7 @@ def test_old_keys_do_while_the_provider_is_down(
 def test_a_provider_that_hangs_is_503_and_is_left_alone_for_a_while(
     post: Post, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote, "SECONDS", 1.0)
+    monkeypatch.setattr(remote, "SECONDS", 3.0)
     world.answers[f"GET {KEYS}"] = HANG
     token = sign(claims())
     answer = post(token)
