@@ -36,7 +36,7 @@ def make_place(seen: Recording, row: Recording | None, ledger: Ledger, size: int
     """The row with an attempt that nothing but one object of this size can come for: no parts, which somebody could
     still put together over the copy. None where the recording has moved on.
     """
-    if row is None or row.version != seen.version:
+    if row is None or row.version != seen.version or row.status not in ("uploading", "mismatch"):
         return None
     if row.awaits_bytes and row.size == size and not row.upload_id and not row.any_parts:
         return row

@@ -10,7 +10,8 @@ import pytest
 from django.conf import settings
 
 from recorder_project.problems import Problem
-from recordings import storage, uploads, verifying
+from recordings import mending, storage, uploads, verifying
+from recordings.dynamo import Conflict
 from recordings.models import Ledger, Recording
 from tests.client import Client, declare, send
 from tests.recordings.test_events import send_parts, tell
@@ -237,3 +238,17 @@ def test_a_multipart_upload_can_not_come_over_a_copy(alice: Client) -> None:
     assert (ready.status, bool(ready.verified_at), ready.attempt == pending.attempt) == ("ready", True, False)
     assert snapshot()["uploads"] == []
     assert objects() == {ready.key: LARGE}
+
+
+def test_a_purge_under_way_gets_nothing(alice: Client) -> None:
+    """verify_storage looks again when it mends, and meanwhile its owner has begun to purge the recording."""
+    pending, key = late(alice)
+    with failing("DeleteObject"):
+        assert alice.delete(f"recordings/{pending.id}/").status == 204
+    before = snapshot()
+    listed = next(item for page in storage.list_objects(key) for item in page)
+    remedy = mending.home(listed, alice.user_id, pending.id, key[-32:])
+    assert remedy.act
+    with pytest.raises(Conflict):
+        remedy.act()
+    assert snapshot() == before
