@@ -40,8 +40,12 @@ class Books:
 
     def check_objects(self) -> None:
         """What holds where nobody is about to write the row of an object, or to delete it."""
+        assert not self.strange_objects, "an object that no row names"
+
+    @property
+    def strange_objects(self) -> set[str]:
         named = {key for row in self.rows for key in [*wanted(row), *(key for key, _ in leftovers(row))]}
-        assert set(self.objects) <= named, "an object that no row names"
+        return set(self.objects) - named
 
     @property
     def uploads_wanted(self) -> list[Upload]:

@@ -82,10 +82,11 @@ def make_parts_small(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def playing(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The app as the scenes need it: who calls is known, parts are small, and there is one shard to sweep."""
-    user: Any = SimpleNamespace(id=USER, is_authenticated=True)
+    user: Any = SimpleNamespace(id=USER, is_authenticated=True, require_recent_login=lambda: None)
     for authentication in (AuthKeyAuthentication, GrantAuthentication):
         monkeypatch.setattr(authentication, "authenticate", lambda *_: (user, user))
     monkeypatch.setattr(sweeping, "SHARDS", ["0"])
+    monkeypatch.setattr(sweeping, "THREADS", {})
     for module in ("models", "writes", "uploads"):
         monkeypatch.setattr(f"recordings.{module}.due_shard", lambda _: "0")
     make_parts_small(monkeypatch)
