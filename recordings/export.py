@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from recordings.answers import ESCAPED, MOST_BYTES, weight
-from recordings.following import page
+from recordings.following import page_once
 from recordings.models import Recording, Share
 from recordings.serializers import detail
 from recordings.services import own_url
@@ -18,10 +18,10 @@ SHARE = 400  # bytes of one
 def export_page(user_id: str, after: int) -> tuple[list[dict[str, Any]], int | None]:
     """Recordings with URLs for their bytes, the trash included, and where the next page begins (None: nowhere).
 
-    In the order of their versions, as `following.page` has them: one that changes meanwhile comes again, none is left
-    out.
+    In the order of their versions, as `following.page_once` has them: one that changes meanwhile comes again, none is
+    left out.
     """
-    told, more = page(user_id, after, limit=PAGE, once=True)
+    told, more = page_once(user_id, after, limit=PAGE)
     shares = _shares(what for _, what in told if isinstance(what, Recording))
     found: list[dict[str, Any]] = []
     room = MOST_BYTES

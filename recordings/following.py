@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from recorder_project.logs import count
+from recorder_project.problems import Problem
 from recordings.dynamo import Conflict, Table, find_at_once
 from recordings.models import Change, Ledger, Recording
 from recordings.services import pauses
@@ -52,15 +53,26 @@ class Look(NamedTuple):
         return self.living.get(str(row.recording_id))
 
 
-def page(user_id: str, after: int, *, limit: int, once: bool = False) -> tuple[list[Told], bool]:
+def page(user_id: str, after: int, *, limit: int) -> tuple[list[Told], bool]:
     """At most `limit` changes after the version `after`, in order, and whether there are more.
 
     None is left out that was committed before one that is told. A Query and a BatchGetItem, both strongly consistent;
-    and a TransactGetItems where something young may be under way, another for each 99 versions of one gap. Raises 503
-    `busy` where the very first change is under way for a second.
+    and a TransactGetItems where something young may be under way, another for each 99 versions of one gap. Nothing,
+    where the very first change is under way for a second; rows that contradict each other are waited for until the
+    change is `SETTLED` seconds old.
+    """
+    try:
+        return page_once(user_id, after, limit=limit, last=False)
+    except Problem as problem:
+        if problem.code != "busy":
+            raise
+        return [], False
 
-    Who follows `once`, and does not ask again for what comes, needs to know at the end that nothing is under way:
-    a change may have gone whose successor is still to come. Two more TransactGetItems.
+
+def page_once(user_id: str, after: int, *, limit: int, last: bool = True) -> tuple[list[Told], bool]:
+    """The same, for who does not ask again for what comes, and has to know at the end, where this is the `last` page,
+    that nothing is under way: a change may have gone whose successor is still to come. Two more TransactGetItems then.
+    Raises 503 `busy` in place of nothing.
     """
     for _ in pauses(PATIENCE):
         rows = Change.since(user_id, after, limit=limit + 1)
@@ -72,7 +84,7 @@ def page(user_id: str, after: int, *, limit: int, once: bool = False) -> tuple[l
         more, look = len(rows) > end, look._replace(rows=look.rows[:end])
         asked = [place for at in doubts if at < end for place in doubts[at]]
         try:
-            if once and not more:
+            if last and not more:
                 asked += behind(user_id, look)
             found = ask(asked, look.rows)
         except Conflict:
@@ -80,6 +92,11 @@ def page(user_id: str, after: int, *, limit: int, once: bool = False) -> tuple[l
                 return [tell(row, look, {}) for row in look.rows[:sure]], True
             continue
         if same(look, asked, found):
+            held = held_at(look, found)
+            if held == 0:
+                continue
+            if held:
+                return [tell(row, look, found) for row in look.rows[:held]], True
             return [tell(row, look, found) for row in look.rows], more
     raise AssertionError  # pauses() ends by raising
 
@@ -168,6 +185,20 @@ def same(look: Look, asked: Sequence[Place], found: Mapping[Place, Table | None]
             if (seen and seen.version) != (row.version if isinstance(row, Recording) else None):
                 return False
     return True
+
+
+def held_at(look: Look, found: Mapping[Place, Table | None]) -> int | None:
+    """The number of the first row whose recording is not as far, though nothing about it is under way any more, and
+    that is too young to be given up: a store may show a transaction's items late. None for none.
+    """
+    for at, row in enumerate(look.rows):
+        if in_doubt(row, look.recording(row)) and found[Change, row.user_id, row.version] and is_young(row):
+            return at
+    return None
+
+
+def is_young(row: Change) -> bool:
+    return row.made_at is not None and time.time() - row.made_at < SETTLED
 
 
 def tell(row: Change, look: Look, found: Mapping[Place, Table | None]) -> Told:

@@ -305,6 +305,7 @@ class Change(Table):
     life = UnicodeAttribute(null=True)  # of a tombstone: whose attempts were purged
     lost = BooleanAttribute(null=True)  # nobody had it purged: the row was missing, or its upload given up
     expires_at = IntegerAttribute(null=True)  # seconds since 1970, for DynamoDB's TTL
+    made_at = IntegerAttribute(null=True)  # seconds since 1970
 
     @classmethod
     def purged(cls, user_id: str, recording_id: str, attempt: str) -> bool | None:

@@ -234,7 +234,7 @@ def _book(
         actions.append(Ledger.used_bytes.add(bytes))
     in_order = (Ledger.last_version == ledger.last_version) & Ledger.closed.does_not_exist()
     write.update(ledger, actions, condition=in_order)
-    row = Change(ledger.user_id, version, recording_id=id)
+    row = Change(ledger.user_id, version, recording_id=id, made_at=int(time.time()))
     if deleted:
         row.deleted, row.expires_at = True, int(time.time()) + TOMBSTONE_DAYS * 86400
         row.life, row.lost = life, None if life else True

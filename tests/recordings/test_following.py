@@ -74,13 +74,8 @@ class Device:
         self.client, self.mirror, self.limit = client, mirror, limit
 
     def page(self) -> bool:
-        """Take one page in, if there is one now. Returns whether there is more."""
-        answer = self.client.get(f"recordings/changes/?cursor={self.mirror.cursor}&limit={self.limit}")
-        if answer.status == 503:
-            assert (answer.code, "Retry-After" in answer.headers) == ("busy", True)
-            return False
-        assert answer.status == 200, answer
-        return self.mirror.take(answer)[1]
+        """Take one page in. Returns whether there is more."""
+        return self.mirror.follow(self.client, self.limit)[1]
 
     def finish(self) -> dict[str, Entry]:
         """Follow to the end. Returns what the device has."""
@@ -272,11 +267,17 @@ def test_one_wide_gap_is_looked_at_in_one_page(lives: Client, monkeypatch: pytes
 
 
 def test_rows_of_different_moments_end_no_device(lives: Client) -> None:
-    """A change that came back without its recording is not told as deleted: a device may have the only copy."""
+    """They are waited for as long as they are young. A change that came back without its recording is never told as
+    deleted: a device may have the only copy.
+    """
     there = stored(lives)
     old, binned = kept(lives.user_id, path_of(lives, OLD).split("/")[1]), path_of(lives, BINNED).split("/")[1]
     kept(lives.user_id, binned).delete()
     Recording(old.id, lives.user_id).update([Recording.version.set(0)])
+    waiting = lives.get("recordings/changes/").json
+    assert (waiting["changes"], waiting["has_more"]) == ([], False)
+    for note in Change.all_of(lives.user_id):
+        note.update([Change.made_at.set(note.made_at - int(following.SETTLED))])
     mirror = Mirror()
     mirror.follow(lives, 100)
     assert mirror.rows.keys() == there.keys() - {binned}
