@@ -4,6 +4,7 @@ import logging
 import re
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from moto import mock_aws
@@ -34,10 +35,17 @@ def made_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def shards() -> Any:
+    """Where sweeps look. The 272 Queries of each take moto a third of a second, so only where a row is."""
+    return fresh.OccupiedShards()
+
+
 @pytest.fixture(autouse=True)
-def _one_thread_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_sweeps(shards: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """moto takes back what one thread wrote when it refuses another, and what is stepped through has no threads."""
     monkeypatch.setattr("recordings.sweeping.THREADS", {})
+    monkeypatch.setattr("recordings.sweeping.SHARDS", shards)
 
 
 @pytest.fixture(autouse=True)

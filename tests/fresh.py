@@ -15,6 +15,8 @@ from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb.models import dynamodb_backends
 from moto.s3.models import s3_backends
 
+from recordings.models import SHARDS
+
 # boto3 keeps its session, and with it what it has read of each service: megabytes of JSON.
 CONFIG: DefaultConfig = {"core": {"reset_boto3_session": False}}
 
@@ -39,6 +41,16 @@ def put() -> None:
 def _backends() -> list[Any]:
     dynamodb, s3 = dynamodb_backends[DEFAULT_ACCOUNT_ID], s3_backends[DEFAULT_ACCOUNT_ID]
     return [dynamodb[settings.AWS_REGION], s3["aws"]]
+
+
+class OccupiedShards:
+    """The shards of `by_due` in which a row is, whenever it is asked."""
+
+    def __getitem__(self, part: slice) -> list[str]:
+        (dynamodb, _) = _backends()
+        rows = dynamodb.tables[settings.RECORDINGS_TABLE].all_items()
+        occupied = {row.attrs["due_shard"].value for row in rows if "due_shard" in row.attrs}
+        return [shard for shard in SHARDS[part] if shard in occupied]
 
 
 @contextmanager

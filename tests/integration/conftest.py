@@ -11,6 +11,7 @@ from django.core.management import call_command
 
 from recorder_project import deadline
 from recordings import dynamo, storage
+from recordings.models import SHARDS
 from tests.integration.peers import running
 
 HERE = Path(__file__).parent
@@ -24,6 +25,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.integration)
             if not on_peers:
                 item.add_marker(pytest.mark.skip(reason="needs the peers that `make integration` starts"))
+
+
+@pytest.fixture
+def shards() -> list[str]:
+    """All that there are."""
+    return SHARDS
 
 
 @pytest.fixture(scope="session")

@@ -207,7 +207,8 @@ def test_an_emptied_trash_and_slow_files_hold_up_nobody_else(
     assert work("trash", alice.user_id)
 
 
-def test_rows_wait_in_256_shards_and_those_in_the_old_16_are_found(alice: Client) -> None:
+@pytest.mark.parametrize("shards", [SHARDS], ids=["all"])
+def test_rows_wait_in_256_shards_and_those_in_the_old_16_are_found(alice: Client, shards: list[str]) -> None:
     new, old, never = (alice.create(b"%d" % number).json["recording"]["id"] for number in range(3))
     for id in (new, old, never):
         make_due(alice.user_id, id)
@@ -221,7 +222,8 @@ def test_rows_wait_in_256_shards_and_those_in_the_old_16_are_found(alice: Client
     assert alice.shelf("uploading") == [never]
 
 
-def test_an_idle_sweep_reads_each_shard_once_and_its_parts_share_them(alice: Client) -> None:
+@pytest.mark.parametrize("shards", [SHARDS], ids=["all"])
+def test_an_idle_sweep_reads_each_shard_once_and_its_parts_share_them(alice: Client, shards: list[str]) -> None:
     with calls() as sent:
         for part in range(PARTS):
             handlers.handler({"source": "aws.events", "part": part, "of": PARTS})
