@@ -9,13 +9,12 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import combinations_with_replacement
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from django.conf import settings
 
-from recordings import cutting, models, sweeping, uploads
+from recordings import decoding, models, sweeping, uploads
 from tests.client import Client, sha256
 from tests.recordings import test_crashes as crashes
 from tests.recordings.books import Books
@@ -71,8 +70,8 @@ ACTS_ON: dict[str, Callable[[Links], tuple[int, str]]] = {
 NAMES = [*ACTS, *ACTS_ON]
 
 
-def fake_cut(file: object, path: Path, start: float, end: float, *, seconds: float) -> float:
-    path.write_bytes(PART)
+def fake_cut(file: object, output: BinaryIO, start: float, end: float, *, seconds: float) -> float:
+    output.write(PART)
     return end - start
 
 
@@ -80,7 +79,7 @@ def fake_cut(file: object, path: Path, start: float, end: float, *, seconds: flo
 def machine(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     for module in ("models", "writes", "uploads"):
         monkeypatch.setattr(f"recordings.{module}.due_shard", lambda _: "0")
-    monkeypatch.setattr(cutting, "cut", fake_cut)
+    monkeypatch.setattr(decoding, "cut", fake_cut)
     with playing(MACHINE, monkeypatch):
         monkeypatch.setattr(sweeping, "SHARDS", ["0"])
         yield MACHINE
