@@ -121,7 +121,8 @@ class RecordingViewSet(ViewSet):
         """What changed since the cursor, in order, and nothing missed: for a device that keeps a copy.
 
         Recordings come as they are now (uploads under way too), purged ones as `{"id", "deleted": true}`. Without a
-        cursor it begins at the beginning. 410 `cursor_expired` after 90 days: begin again.
+        cursor it begins at the beginning. A page ends before what is just being written; the next one has it. 410
+        `cursor_expired` after 90 days: begin again.
         """
         query = serializers.ChangesQuery.read(request.query_params.dict())
         found, cursor, more = sync.changes(caller_id(request), query["cursor"], limit=query["limit"])
