@@ -1,6 +1,7 @@
 # One image for AWS Lambda and for any container engine:
 #   CMD (as it is)                                  HTTP, behind API Gateway, a Function URL or an ALB
 #   CMD ["recordings.handlers.handler"]             S3 events and the hourly schedule
+#   CMD ["recordings.decode_function.handler"]      decoding, without any rights
 #   docker run -p 8000:8000 IMAGE serve             gunicorn, for hosting it yourself
 #   docker run IMAGE manage sweep                   a management command
 # `docker build .` needs no arguments. For arm64: docker build --platform linux/arm64 .

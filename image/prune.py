@@ -1,6 +1,6 @@
 """Leave out of the image what Recorder never loads: python3 image/prune.py DIRECTORY-OF-PACKAGES
 
-boto3 and botocore describe 400 services and Django speaks 100 languages; Recorder uses three and one. What is left of
+boto3 and botocore describe 400 services and Django speaks 100 languages; Recorder uses four and one. What is left of
 the descriptions is read at each cold start, so that their texts for people go too.
 """
 
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-SERVICES = {"dynamodb", "s3", "sts"}  # sts: the roles of those who host it themselves
+SERVICES = {"dynamodb", "lambda", "s3", "sts"}  # sts: the roles of those who host it themselves
 
 
 def directories(packages: Path) -> list[Path]:

@@ -75,6 +75,8 @@ USERS_TABLE = required("USERS_TABLE", "recorder-users")
 RECORDINGS_TABLE = required("RECORDINGS_TABLE", "recorder-recordings")
 CHANGES_TABLE = required("CHANGES_TABLE", "recorder-changes")
 RECORDINGS_BUCKET = required("RECORDINGS_BUCKET", "recorder-files")
+DECODE_FUNCTION = env("DECODE_FUNCTION")  # a Lambda function that decodes; without one, whoever handles events does
+DECODE_ANSWERS = env("DECODE_ANSWERS")  # the ARN of the queue that its answers come through
 
 # Policy. Sizes are bytes.
 GUEST_LOGIN = envbool("GUEST_LOGIN", LOCAL)
@@ -109,6 +111,8 @@ if any(len(secret) < 32 for secret in PROXY_SECRETS):
     raise ImproperlyConfigured("PROXY_SECRET is shorter than 32 characters and could be guessed.")
 if MAX_RECORDING_BYTES > 5 * 2**40:
     raise ImproperlyConfigured("MAX_RECORDING_BYTES is above 5 TiB, more than one object of S3 can hold.")
+if bool(DECODE_FUNCTION) != bool(DECODE_ANSWERS):
+    raise ImproperlyConfigured("DECODE_FUNCTION and DECODE_ANSWERS work only together.")
 if not LOCAL:
     if len(SECRET_KEY) < 32:
         raise ImproperlyConfigured("SECRET_KEY is shorter than 32 characters and could be guessed.")

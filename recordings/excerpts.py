@@ -10,14 +10,16 @@ import tempfile
 import time
 from pathlib import Path
 
+from django.conf import settings
+
 from recorder_project.problems import Problem
-from recordings import decoding, reader, storage
+from recordings import decoding, orders, reader, storage
 from recordings.decoding import SECONDS, UndecodableError
 from recordings.dynamo import Conflict
 from recordings.models import Excerpt, Recording, Share
 from recordings.services import finish_purge, open_account, pauses
 from recordings.sharing import clear, let_go
-from recordings.writes import claim_excerpt, conclude_excerpt
+from recordings.writes import claim_excerpt, conclude_excerpt, delay_excerpt
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +48,7 @@ def cut(row: Recording, share_id: str, *, seconds: float = SECONDS, again: bool 
     if (tries and not again) or not claim_excerpt(share, tries + 1):
         return "changed"
     try:
-        status = make(row, share, seconds)
+        status = make(row, share, seconds, tries + 1)
     except (TimeoutError, UndecodableError) as error:
         log.warning("Recording %s could not be cut, try %d: %s", row.id, tries + 1, error)
         return "preparing"
@@ -56,11 +58,17 @@ def cut(row: Recording, share_id: str, *, seconds: float = SECONDS, again: bool 
     except Exception:
         log.exception("Recording %s could not be cut", row.id)
         status = "failed"
-    return conclude(row, share, status)
+    return status if status == "preparing" else conclude(row, share, status)
 
 
-def make(row: Recording, share: Share, seconds: float) -> str:
-    """Cut the part out of the stored bytes, and store it. Returns the share's next status."""
+def make(row: Recording, share: Share, seconds: float, tries: int) -> str:
+    """Cut the part out of the stored bytes, and store it. Returns the share's next status: `preparing` where another
+    function was told to do it, whose answer `take` has then.
+    """
+    if settings.DECODE_FUNCTION:
+        delay_excerpt(share, row)
+        orders.order_part(row, share, tries)
+        return "preparing"
     file = reader.open_object(row.stored_key)
     if file is None:
         return "failed"
@@ -71,6 +79,27 @@ def make(row: Recording, share: Share, seconds: float) -> str:
                 return "failed"
         storage.save_file(row.excerpt_key(share.public_id), path, "audio/mp4")
     return "ready"
+
+
+def take(answer: orders.Answer) -> str:
+    """Act on what the function says that was told to cut. Returns the share's status, or `changed` where this order is
+    over.
+    """
+    about = answer.about
+    row, share = Recording.find(about["id"], about["user_id"]), Share.of(about["share_id"])
+    if row is None or share is None or row.share(share.public_id) is None:
+        return "changed"
+    if (share.status, share.tries, row.stored_key) != ("preparing", about["tries"], about["key"]):
+        return "changed"
+    open_account(row.user_id)
+    if answer.never_begun:
+        claim_excerpt(share, about["tries"] - 1)  # not the file's fault: not counted
+        return "postponed"
+    if answer.seconds is None:
+        log.warning("Recording %s could not be cut, try %d", row.id, share.tries)
+        return "preparing"
+    stored = answer.seconds and storage.stat(row.excerpt_key(share.public_id))
+    return conclude(row, share, "ready" if stored else "failed")
 
 
 def conclude(row: Recording, share: Share, status: str) -> str:

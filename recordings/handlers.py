@@ -15,6 +15,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recorder_project.settings")
 django.setup()
 
 from recorder_project.logs import count, doing, say  # noqa: E402 - models need the settings
+from recordings import decoded  # noqa: E402
 from recordings.events import object_created  # noqa: E402
 from recordings.sweeping import sweep  # noqa: E402
 
@@ -25,7 +26,8 @@ REST = 90.0  # seconds before Lambda ends the function, by when all has to be do
 
 
 def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
-    """Take S3's notifications (also through SQS, and its test event), and EventBridge's schedule.
+    """Take S3's notifications (also through SQS, and its test event), EventBridge's schedule, and from a queue of
+    their own the answers of the decoding function.
 
     Raises ValueError for anything else, so that the alarms see it, and whatever a record's handling raises once the
     others are done: S3 and SQS then send it again, and repeating is safe.
@@ -89,6 +91,8 @@ def take(event: dict[str, Any]) -> dict[str, int]:
 
 
 def handle_record(record: dict[str, Any]) -> str:
+    if settings.DECODE_ANSWERS and record.get("eventSourceARN") == settings.DECODE_ANSWERS:
+        return decoded.take(record["body"])
     if record.get("eventSource") == "aws:sqs":
         return ", ".join(take(json.loads(record["body"])))
     if record.get("eventSource") != "aws:s3":

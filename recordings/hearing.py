@@ -9,11 +9,13 @@ stays safe and downloadable through all of this.
 import logging
 from dataclasses import asdict
 
+from django.conf import settings
+
 from recorder_project.problems import Problem
-from recordings import decoding, reader
+from recordings import decoding, orders, reader
 from recordings.decoding import SECONDS, UndecodableError, cpu_seconds
 from recordings.dynamo import days_from_now
-from recordings.facts import Facts
+from recordings.facts import Facts, loaded
 from recordings.models import Ledger, Recording
 from recordings.pacing import afford
 from recordings.services import PROOF_DAYS, present, settle
@@ -54,14 +56,39 @@ def hear(row: Recording, *, seconds: float = SECONDS, again: bool = False) -> Re
 
 
 def listen(row: Recording, tries: int, seconds: float) -> Facts | None:
-    """What the file says, read as far as earlier tries advise. None where there is no file any more."""
+    """What the file says, read as far as earlier tries advise. None where there is no file any more, or where another
+    function was told to read it: `take` has its answer then.
+    """
     if tries >= TRIES:
         log.error("Recording %s could not be read in %d tries", row.id, tries)
         return Facts()
+    header = tries >= FULL_TRIES
+    if settings.DECODE_FUNCTION:
+        orders.order_facts(row, tries + 1, header=header)
+        return None
     file = reader.open_object(row.stored_key)
     if file is None:
         return None
-    return decoding.listen(file, seconds=seconds, header=tries >= FULL_TRIES)
+    return decoding.listen(file, seconds=seconds, header=header)
+
+
+def take(answer: orders.Answer) -> str:
+    """Act on what the function says that was told to listen. Returns what became of the recording: `changed` where
+    this order is over.
+    """
+    about = answer.about
+    row = Recording.find(about["id"], about["user_id"])
+    if row is None or not row.unheard or (row.stored_key, row.tries) != (about["key"], about["tries"]):
+        return "changed"
+    if answer.never_begun:
+        claim(row, about["tries"] - 1, due_at=days_from_now(PROOF_DAYS))  # not the file's fault: not counted
+        return "postponed"
+    try:
+        facts = loaded(answer.said.get("facts"))
+    except ValueError as error:
+        log.warning("Recording %s could not be decoded, try %d: %s", row.id, row.tries, error)
+        return "undecodable"
+    return keep(row, facts).status
 
 
 def keep(seen: Recording, facts: Facts) -> Recording:

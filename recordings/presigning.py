@@ -139,6 +139,29 @@ def presign_post(key: str, *, size: int, sha256: str, content_type: str) -> dict
     return {**policy, "expires": seconds}
 
 
+def presign_read(key: str, *, seconds: int) -> str:
+    """A URL for reading one object, for a function of ours. No call to AWS."""
+    params = {"Bucket": settings.RECORDINGS_BUCKET, "Key": key}
+    return client().generate_presigned_url("get_object", Params=params, ExpiresIn=lasting(seconds))
+
+
+def presign_form(key: str, *, most: int, content_type: str, seconds: int) -> dict[str, Any]:
+    """A POST policy (`url`, `fields`) for one file of at most `most` bytes under exactly this key, for a function of
+    ours. No call to AWS.
+    """
+    return client().generate_presigned_post(
+        settings.RECORDINGS_BUCKET,
+        key,
+        Fields={"Content-Type": content_type, "success_action_status": "201"},
+        Conditions=[
+            ["content-length-range", 1, most],
+            {"Content-Type": content_type},
+            {"success_action_status": "201"},
+        ],
+        ExpiresIn=lasting(seconds),
+    )
+
+
 def presign_get(
     key: str,
     *,

@@ -195,6 +195,17 @@ def claim_excerpt(share: Share, tries: int) -> bool:
     return True
 
 
+def delay_excerpt(share: Share, row: Recording) -> None:
+    """Let the sweep look again once somebody else has had time to cut it."""
+    due_at = days_from_now(CUT_DAYS)
+    work = Excerpt(Excerpt.id_of(share.public_id), row.user_id)
+    try:
+        work.update([Excerpt.due_at.set(due_at)], condition=Excerpt.id.exists())
+    except UpdateError as error:
+        if error.cause_response_code != "ConditionalCheckFailedException":
+            raise
+
+
 def claim(row: Recording, tries: int, *, due_at: str) -> bool:
     """Count the tries at hearing a recording, and let the sweep look again at `due_at` (what is in the trash stays due
     for that). False where anything about it is not as it was read. Takes no version: no reader can see it.

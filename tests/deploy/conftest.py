@@ -43,7 +43,13 @@ def translated() -> dict[str, Any]:
     return plain
 
 
-NOT_IN_MOTO = ("AWS::ApiGatewayV2::", "AWS::CloudWatch::Alarm", "AWS::S3::BucketPolicy", "AWS::SecretsManager::")
+NOT_IN_MOTO = (
+    "AWS::ApiGatewayV2::",
+    "AWS::CloudWatch::Alarm",
+    "AWS::S3::BucketPolicy",
+    "AWS::SecretsManager::",
+    "AWS::Lambda::EventInvokeConfig",
+)
 STAND_INS = {"Api": "api123", "Secret": "test"}
 
 
@@ -138,3 +144,8 @@ def http_role(stack: None) -> Role:
 @pytest.fixture
 def event_role(stack: None) -> Role:
     return role(physical("EventRole"))
+
+
+@pytest.fixture
+def decode_role(stack: None) -> Role:
+    return role(physical("DecodeRole"))

@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from recordings import storage
+from recordings import functions, storage
 from recordings.dynamo import dynamo
 
 Need = tuple[str, str, tuple[tuple[str, str], ...]]  # action, resource, condition keys of the request
@@ -48,13 +48,22 @@ def table(name: str) -> str:
     return f"arn:aws:dynamodb:ap-northeast-2:123456789012:table/{name}"
 
 
+def function(name: str) -> str:
+    return f"arn:aws:lambda:ap-northeast-2:123456789012:function:{name}"
+
+
 def bucket(name: str) -> str:
     return f"arn:aws:s3:::{name}"
 
 
 def needs(operation: str, params: dict[str, Any]) -> Iterator[Need]:
     """What the caller must be allowed to do."""
-    yield from of_s3(operation, params) if "Bucket" in params else of_dynamodb(operation, params)
+    if operation == "CreateBucket":
+        return  # as botocore calls it to sign a form, whose key it does not tell
+    if "FunctionName" in params:
+        yield "lambda:InvokeFunction", function(params["FunctionName"]), ()
+    else:
+        yield from of_s3(operation, params) if "Bucket" in params else of_dynamodb(operation, params)
 
 
 def of_dynamodb(operation: str, params: dict[str, Any]) -> Iterator[Need]:
@@ -174,7 +183,7 @@ def denied(operation: str, what: str) -> ClientError:
 
 @contextmanager
 def hooked(event: str, handler: Callable[..., Any]) -> Iterator[None]:
-    clients: list[Any] = [dynamo().client, storage.client()]
+    clients: list[Any] = [dynamo().client, storage.client(), functions.client()]
     for client in clients:
         client.meta.events.register(event, handler)
     try:

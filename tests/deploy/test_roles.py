@@ -1,18 +1,22 @@
 """Each function does its whole work under its own role, and its role grants nothing that this work does not need."""
 
+import json
 from typing import Any
 
 import boto3
 import pytest
 from django.conf import settings
+from pytest_django import Settings
 
 from accounts.models import Session
+from recordings import decode_function, functions, presigning
 from recordings.handlers import handler
 from recordings.models import Excerpt, Work
 from tests.client import Client, send, sign_up
-from tests.deploy.conftest import REGION
+from tests.deploy.conftest import REGION, physical, translated
 from tests.deploy.iam import Role, acting_as
 from tests.deploy.jobs import LARGE, close_account, main_job, put_parts
+from tests.recordings.test_orders import Http, Order
 from tests.recordings.test_sharing import expire
 from tests.sound import encode, tone
 from tests.state import LONG_AGO, failing, kept, make_due, remains, row, work
@@ -63,7 +67,7 @@ def overdue(client: Client) -> dict[str, str]:
     return ids
 
 
-def event_job(client: Client, ids: dict[str, str], guest: Client, closed: Client) -> None:
+def event_job(client: Client, ids: dict[str, str], guest: Client, closed: Client, orders: list[Order]) -> None:
     """What the second function does: S3's events, and the hourly sweep with everything that it may find."""
     unproven = kept(client.user_id, ids["unproven"])
     assert unproven.verified_at is None
@@ -77,7 +81,9 @@ def event_job(client: Client, ids: dict[str, str], guest: Client, closed: Client
     boto3.client("s3", region_name=REGION).put_object(Bucket=settings.RECORDINGS_BUCKET, Key=late, Body=b"x")
     assert handler(event(client, ids["purged"], ids["purged attempt"])) == {"orphan": 1}
     shared, order = kept(client.user_id, ids["shared"]), f"{ids['share']}.order"
-    assert handler(event(client, shared.id, order)) == {"ready": 1}
+    assert handler(event(client, shared.id, order)) == {"preparing": 1}
+    (cut,) = (each for each in orders if each["task"] == "cut")
+    assert done(cut) == {"ready": 1}
     boto3.client("s3", region_name=REGION).head_object(
         Bucket=settings.RECORDINGS_BUCKET, Key=shared.excerpt_key(ids["share"])
     )
@@ -95,6 +101,37 @@ def event_job(client: Client, ids: dict[str, str], guest: Client, closed: Client
         assert row(client.user_id, ids[name]) is None
     assert remains(guest.user_id) == []
     assert remains(closed.user_id) == []
+
+
+@pytest.fixture
+def orders(settings: Settings, monkeypatch: pytest.MonkeyPatch, event_role: Role) -> list[Order]:
+    """What Lambda was told to have decoded, under the role of whoever told it."""
+    settings.DECODE_FUNCTION = physical("DecodeFunction")
+    (url,) = boto3.client("sqs", region_name=REGION).list_queues(QueueNamePrefix="test-DecodeAnswers")["QueueUrls"]
+    settings.DECODE_ANSWERS = f"arn:aws:sqs:{REGION}:123456789012:{url.rpartition('/')[2]}"
+    monkeypatch.setattr(decode_function, "http", Http())
+    found: list[Order] = []
+    call, sign = functions.call, presigning.presign_form
+
+    def note(function: str, order: Order) -> None:
+        call(function, order)
+        found.append(order)
+
+    def ask(key: str, **how: Any) -> dict[str, Any]:
+        event_role.ask(("s3:PutObject", f"arn:aws:s3:::{settings.RECORDINGS_BUCKET}/{key}", ()))
+        return sign(key, **how)
+
+    monkeypatch.setattr(functions, "call", note)
+    monkeypatch.setattr(presigning, "presign_form", ask)  # see iam.needs
+    return found
+
+
+def done(order: Order) -> dict[str, int]:
+    """The function does it, with what it was given and nothing else; its answer arrives."""
+    told = {"requestContext": {"condition": "Success"}, "requestPayload": order}
+    body = json.dumps({**told, "responsePayload": decode_function.handler(order)})
+    arn = settings.DECODE_ANSWERS
+    return handler({"Records": [{"eventSource": "aws:sqs", "eventSourceARN": arn, "body": body}]})
 
 
 @pytest.fixture
@@ -144,12 +181,25 @@ def test_people_can_do_all_they_do_under_the_http_role_which_grants_nothing_more
 
 @pytest.mark.check
 def test_events_and_sweeps_do_their_work_under_the_event_role_which_grants_nothing_more(
-    event_role: Role, waiting: tuple[Client, dict[str, str], Client, Client]
+    event_role: Role, waiting: tuple[Client, dict[str, str], Client, Client], orders: list[Order]
 ) -> None:
     with acting_as(event_role):
-        event_job(*waiting)
+        event_job(*waiting, orders)
+    assert orders
     lambdas = {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"}
+    lambdas |= {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
     assert superfluous(event_role, lambdas=lambdas) == []
+
+
+def test_what_decodes_may_write_its_log_and_its_answers_and_nothing_else(decode_role: Role) -> None:
+    assert {action for action, _ in decode_role.grants} == {
+        *("logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage")
+    }
+    (answers,) = (resource for action, resource in decode_role.grants if action == "sqs:SendMessage")
+    assert "-DecodeAnswers-" in answers
+    properties = translated()["Resources"]["DecodeFunction"]["Properties"]
+    assert "Environment" not in properties
+    assert properties["Role"] == {"Fn::GetAtt": ["DecodeRole", "Arn"]}
 
 
 def test_a_role_with_one_grant_less_fails(http_role: Role) -> None:
@@ -192,7 +242,8 @@ DENIED = [
 ]
 
 
-def test_anything_else_is_denied(http_role: Role, event_role: Role) -> None:
+def test_anything_else_is_denied(http_role: Role, event_role: Role, decode_role: Role) -> None:
+    assert [call for call in DENIED if decode_role.allows(*call)] == []
     for role in (http_role, event_role):
         assert [call for call in DENIED if role.allows(*call)] == []
         bucket = f"arn:aws:s3:::{settings.RECORDINGS_BUCKET}"

@@ -15,9 +15,10 @@ from django.conf import settings
 from django.core.management import call_command
 from moto import mock_aws
 
-from recordings import handlers
+from recordings import handlers, orders
 from recordings.decoding import SECONDS
 from recordings.models import SHARDS
+from recordings.services import PROOF_DAYS
 from tests.deploy.conftest import REGION, STAND_INS, TEMPLATE, make_stack, physical, translated
 from tests.project.test_documentation import MEANINGLESS, read_by_settings
 
@@ -190,6 +191,30 @@ def variables(function: str) -> dict[str, str]:
     return {name: str(value) for name, value in found.items()}
 
 
+def test_what_decodes_starts_with_nothing() -> None:
+    made = translated()["Resources"]["DecodeFunction"]["Properties"]
+    module, _, name = made["ImageConfig"]["Command"][0].rpartition(".")
+    program = f"import {module}; {module}.{name}"
+    subprocess.run([sys.executable, "-c", program], env={"PATH": os.environ["PATH"]}, check=True)
+
+
+def test_answers_of_what_decodes_reach_the_event_function_and_no_order_is_lost() -> None:
+    resources = translated()["Resources"]
+    answers = {"Fn::GetAtt": ["DecodeAnswers", "Arn"]}
+    mapping, invocations = (
+        resources["DecodeAnswersMapping"]["Properties"],
+        resources["DecodeInvocations"]["Properties"],
+    )
+    assert (mapping["EventSourceArn"], mapping["FunctionName"]) == (answers, {"Ref": "EventFunction"})
+    destinations = invocations["DestinationConfig"]
+    assert destinations["OnSuccess"]["Destination"] == destinations["OnFailure"]["Destination"] == answers
+    timeout = resources["EventFunction"]["Properties"]["Timeout"]
+    assert resources["DecodeAnswers"]["Properties"]["VisibilityTimeout"] >= timeout
+    ended = invocations["MaximumEventAgeInSeconds"] + resources["DecodeFunction"]["Properties"]["Timeout"]
+    assert ended <= orders.SECONDS
+    assert ended <= PROOF_DAYS * 86400  # when the sweep gives the next one
+
+
 @pytest.mark.usefixtures("stack")
 @pytest.mark.parametrize("function", ["HttpFunction", "EventFunction"])
 def test_a_function_starts_in_its_environment(function: str) -> None:
@@ -209,7 +234,9 @@ def test_a_function_starts_in_its_environment(function: str) -> None:
 def test_what_settings_read_comes_from_the_template_or_is_left_out_for_a_reason() -> None:
     assert all(len(reason) > 10 for reason in LEFT_OUT.values())
     read = {name.replace("<NAME>", "SSO") for name in read_by_settings()} - MEANINGLESS
-    for function in of_type("AWS::Lambda::Function").values():
+    functions = of_type("AWS::Lambda::Function")
+    assert functions.keys() == {"HttpFunction", "EventFunction", "DecodeFunction"}
+    for function in (functions["HttpFunction"], functions["EventFunction"]):  # the third one has nothing
         given = function["Properties"]["Environment"]["Variables"]
         assert given.keys() & LEFT_OUT.keys() == set()
         assert given.keys() | LEFT_OUT.keys() == read
@@ -287,13 +314,12 @@ def test_the_gateway_logs_routes_and_no_paths() -> None:
 
 def test_every_log_group_forgets_and_every_function_has_one() -> None:
     groups = of_type("AWS::Logs::LogGroup")
-    assert len(groups) == 3
+    assert len(groups) == 4
     assert all(each["Properties"]["RetentionInDays"] == {"Ref": "LogDays"} for each in groups.values())
     functions = of_type("AWS::Lambda::Function")
-    assert [each["Properties"]["LoggingConfig"]["LogGroup"]["Ref"] for each in functions.values()] == [
-        "HttpLog",
-        "EventLog",
-    ]
+    assert {name: each["Properties"]["LoggingConfig"]["LogGroup"]["Ref"] for name, each in functions.items()} == {
+        f"{name}Function": f"{name}Log" for name in ("Http", "Event", "Decode")
+    }
 
 
 def test_there_is_an_alarm_for_each_thing_that_needs_a_person() -> None:

@@ -207,7 +207,7 @@ print(json.dumps({
         "uncompiled": [],
         "secrets": [],
         "sources": [],
-        "services": ["dynamodb", "s3", "sts"],
+        "services": ["dynamodb", "lambda", "s3", "sts"],
     }
 
 

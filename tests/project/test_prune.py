@@ -50,7 +50,11 @@ def test_services_are_where_they_were(loaders: tuple[Any, Any], service: str, re
 
 
 @pytest.mark.parametrize(
-    ("service", "operation"), [("dynamodb", "list_tables"), ("s3", "list_buckets"), ("sts", "get_caller_identity")]
+    ("service", "operation"),
+    [
+        *(("dynamodb", "list_tables"), ("lambda", "list_functions")),
+        *(("s3", "list_buckets"), ("sts", "get_caller_identity")),
+    ],
 )
 def test_clients_work_with_it(loaders: tuple[Any, Any], service: str, operation: str) -> None:
     session = botocore.session.Session()

@@ -8,6 +8,7 @@ import requests
 
 from recorder_project.problems import Problem
 from recordings import audio, reader
+from recordings.blocks import OverreadError
 from recordings.models import Recording
 from recordings.sweeping import sweep
 from tests.client import Client, send
@@ -252,6 +253,6 @@ def test_the_reader_gets_no_file_again_and_again(alice: Client, monkeypatch: pyt
     assert file is not None
     file.seek(0)
     assert b"".join(iter(lambda: file.read(333), b"")) == content
-    with calls() as sent, pytest.raises(reader.OverreadError):
+    with calls() as sent, pytest.raises(OverreadError):
         [file.block(number % 2 * 4) for number in range(99)]
     assert len(sent) == 25 - 5
