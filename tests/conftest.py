@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.test import override_settings
 from moto import mock_aws
 from moto.dynamodb import responses
 
@@ -26,6 +27,13 @@ def _one_day() -> None:
     left = DAY - time.time() % DAY
     if left < LONGEST:
         time.sleep(left)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_passwords() -> Iterator[None]:
+    """Hashes of shares' passwords that cost nothing: Scrypt's take a twentieth of a second each."""
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -50,6 +50,7 @@ def five(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
+@pytest.mark.check
 def test_a_class_can_be_guests() -> None:
     """Behind the one address of a school, or of a carrier."""
     assert {guest("192.0.2.1").status for _ in range(101)} == {201}

@@ -209,7 +209,10 @@ def test_a_provider_that_refuses_this_server_is_503(world: World, settings: Sett
     assert login(name, access_token=TOKEN).code == "provider_unavailable"
 
 
-@each
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, id=case.name, marks=[pytest.mark.check] * bool(number)) for number, case in enumerate(CASES)],
+)
 def test_a_provider_that_hangs_is_503(
     case: Case, world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

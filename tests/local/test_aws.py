@@ -142,6 +142,7 @@ def test_keeps_everything_over_a_restart(aws: Aws, how: str) -> None:
     assert base64.b64decode(stored["ChecksumSHA256"]) == hashlib.sha256(BODY).digest()
 
 
+@pytest.mark.check
 def test_every_kind_of_write_is_there_after_a_kill(aws: Aws) -> None:
     aws.create_table()
     put, name = aws.dynamodb.put_item, {"TableName": "rows"}
@@ -189,6 +190,7 @@ def test_a_table_that_is_deleted_leaves_no_rows_to_the_next_of_its_name(aws: Aws
     assert aws.rows() == {}
 
 
+@pytest.mark.check
 def test_an_upload_in_parts_goes_on_after_a_kill(aws: Aws) -> None:
     begun = aws.s3.create_multipart_upload(Bucket="files", Key="k", ChecksumAlgorithm="SHA256")
     where: Any = {"Bucket": "files", "Key": "k", "UploadId": begun["UploadId"]}
@@ -214,6 +216,7 @@ def test_an_upload_in_parts_goes_on_after_a_kill(aws: Aws) -> None:
     assert len(list((aws.directory / "objects").iterdir())) == 1
 
 
+@pytest.mark.check
 @pytest.mark.check
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux can limit another process")
 @pytest.mark.parametrize("more", [0, 20])  # bytes that still fit: none, or a part of a line
@@ -269,6 +272,7 @@ def check_as_before(aws: Aws, where: Any, tag: str) -> None:
     assert [each["ETag"] for each in aws.s3.list_parts(**where)["Parts"]] == [tag]
 
 
+@pytest.mark.check
 def test_a_damaged_journal_is_named_and_stays_as_it_is(aws: Aws) -> None:
     aws.create_table()
     aws.dynamodb.put_item(TableName="rows", Item=ROW)
@@ -285,6 +289,7 @@ def test_a_damaged_journal_is_named_and_stays_as_it_is(aws: Aws) -> None:
     assert sorted(path for path in aws.directory.rglob("*") if path.name != "log") == files
 
 
+@pytest.mark.check
 def test_an_object_whose_file_is_gone_is_named(aws: Aws) -> None:
     assert aws.put(BODY) == 200
     assert aws.put(BODY, "other") == 200
@@ -294,6 +299,7 @@ def test_an_object_whose_file_is_gone_is_named(aws: Aws) -> None:
     assert (aws.directory / "log").read_text().count(MISSING) == 1
 
 
+@pytest.mark.check
 @pytest.mark.check
 def test_a_copy_that_is_taken_while_it_runs_is_a_backup(aws: Aws) -> None:
     """The journal first, then the objects, as README.md says."""
@@ -314,6 +320,7 @@ def test_a_copy_that_is_taken_while_it_runs_is_a_backup(aws: Aws) -> None:
         copied.stop()
 
 
+@pytest.mark.check
 @pytest.mark.check
 def test_begins_with_what_ministack_had_saved_by_itself(aws: Aws) -> None:
     directory = aws.directory / "earlier"
@@ -406,6 +413,7 @@ def test_answers_pages_of_this_machine_only(aws: Aws, header: str, value: str, s
     assert requests.get(f"http://{aws.bind}/files", headers={header: value}, timeout=BUSY).status_code == status
 
 
+@pytest.mark.check
 def test_ends_with_the_process_that_started_it(aws: Aws) -> None:
     bind = f"127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "local.aws", bind, "999999999", str(aws.directory)]  # no such parent

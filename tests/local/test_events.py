@@ -33,6 +33,7 @@ def taken() -> list[str]:
     return keys
 
 
+@pytest.mark.check
 def test_what_arrives_is_told(wired: Aws) -> None:
     events.wire()  # as every start does
     assert wired.put(BODY, "recordings/a/b/c") == 200
@@ -51,6 +52,7 @@ def fail(event: dict[str, Any]) -> None:
         raise RuntimeError
 
 
+@pytest.mark.check
 def test_what_fails_comes_again(wired: Aws) -> None:
     assert wired.put(BODY, "recordings/a/b/c") == 200
 
@@ -60,6 +62,7 @@ def test_what_fails_comes_again(wired: Aws) -> None:
     assert taken() == ["recordings/a/b/c"]
 
 
+@pytest.mark.check
 @pytest.mark.parametrize("times", [0, 1], ids=["untouched", "handed out"])
 def test_an_event_outlives_a_kill_until_it_is_handled(wired: Aws, times: int) -> None:
     assert wired.put(BODY, "recordings/a/b/c") == 200

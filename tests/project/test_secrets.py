@@ -212,6 +212,7 @@ class Life:
         owner.get("accounts/me/")
 
 
+@pytest.mark.check
 def test_secrets_stay_where_they_are(world: World, log: io.StringIO, answers: list[tuple[str, Answer]]) -> None:
     life = Life(world)
     life.lead()

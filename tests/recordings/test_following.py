@@ -285,6 +285,7 @@ def test_rows_of_different_moments_end_no_device(lives: Client) -> None:
     assert {row.recording_id for row in Change.all_of(lives.user_id)} == set(there)
 
 
+@pytest.mark.check
 @pytest.mark.parametrize("name", ["create", "edit", "trash", "purge"])
 def test_verify_storage_leaves_alone_what_is_under_way(lives: Client, name: str) -> None:
     def act(double: Torn, places: list[Place]) -> None:

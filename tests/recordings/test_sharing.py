@@ -7,7 +7,9 @@ import time
 from typing import Any
 
 import pytest
+from pytest_django.fixtures import Settings
 
+from recorder_project.settings import PASSWORD_HASHERS
 from recorder_project.tokens import CLEAR
 from recordings.dynamo import stamp
 from recordings.models import Excerpt, Recording, Share
@@ -88,7 +90,8 @@ def test_a_share_as_it_is_made_and_listed(alice: Client, id: str) -> None:
     assert listed(alice, id) == [{name: value for name, value in made.items() if name not in ("url", "password")}]
 
 
-def test_nothing_that_is_stored_tells_the_link_or_the_password(alice: Client, id: str) -> None:
+def test_nothing_that_is_stored_tells_the_link_or_the_password(alice: Client, id: str, settings: Settings) -> None:
+    settings.PASSWORD_HASHERS = PASSWORD_HASHERS
     made = make(alice, id, password="open sesame")
     assert made["has_password"]
     told = repr(snapshot())

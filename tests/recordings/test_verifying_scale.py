@@ -52,6 +52,7 @@ def test_segments_find_together_what_one_run_finds(people: list[Client]) -> None
     assert together == whole
 
 
+@pytest.mark.check
 def test_segments_mend_together(people: list[Client]) -> None:
     for _ in range(2):
         for number in range(SEGMENTS, 0, -1):
@@ -74,6 +75,7 @@ def test_every_key_of_the_bucket_is_in_one_segment() -> None:
         assert sorted(listed) == sorted(keys)
 
 
+@pytest.mark.check
 def test_a_run_goes_on_where_it_stopped(people: list[Client], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, note = said(verify()), tmp_path / "state"
     real, parts = verifying.check_objects, list[Scope]()

@@ -382,9 +382,8 @@ def limits(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Limits:
 
 
 @pytest.fixture
-def quick(settings: Settings, alice: Client, id: str) -> str:
-    """The token of a share whose password is looked at in no time."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+def quick(alice: Client, id: str) -> str:
+    """The token of a share with a password."""
     return token_of(make(alice, id, password=PASSWORD))
 
 
@@ -399,6 +398,7 @@ def guess(token: str, password: str = PASSWORD, address: str = "192.0.2.1") -> t
     return answer.status_code, int(answer.get("Retry-After", 0))
 
 
+@pytest.mark.check
 @pytest.mark.usefixtures("limits")
 def test_a_class_with_the_right_password(quick: str) -> None:
     """All from one address, at once, and each hears it too."""
@@ -427,6 +427,7 @@ def test_wrong_ones_make_their_own_address_wait_longer_and_longer(limits: Limits
     assert [guess(quick, "wrong") for _ in range(FREE)] == [(401, 0)] * FREE  # and it counts from the beginning
 
 
+@pytest.mark.check
 @pytest.mark.usefixtures("limits")
 def test_what_strangers_do_locks_nobody_out(quick: str) -> None:
     for host in range(12):
