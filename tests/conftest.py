@@ -38,9 +38,11 @@ def _quick_passwords() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def made_once() -> Iterator[None]:
+    """A mock around all those of the tests: to begin the first one takes moto five milliseconds."""
     with fresh.quick_moto():
         fresh.make()
-        yield
+        with mock_aws(config=fresh.CONFIG):
+            yield
 
 
 @pytest.fixture

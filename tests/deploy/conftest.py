@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+from moto.moto_api._internal.models import moto_api_backend
 from pytest_django import Settings
 
 from recordings import storage
@@ -96,6 +97,7 @@ def forget_bucket() -> None:
 def aws() -> Iterator[None]:
     """Nothing: `stack` makes what there is. Takes the place of tests/conftest.py's."""
     with mock_aws(config=fresh.CONFIG | {"lambda": {"use_docker": False}}):
+        moto_api_backend.reset()  # the mock of the process around it stays as it is
         yield
 
 
