@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
@@ -43,13 +43,16 @@ def what_is_missing(row: Recording, received: Sequence[int]) -> dict[str, Any] |
     return multipart(row, received) if row.upload_id else single(row)
 
 
-def declare(user_id: str, declared: dict[str, Any], *, any_parts: bool = False) -> tuple[Recording, bool]:
+def declare(
+    user_id: str, declared: dict[str, Any], *, any_parts: bool = False, whole: bool = False
+) -> tuple[Recording, bool]:
     """The recording for `declared` (name, size, sha256, content_type and what else is known), and whether it is new.
 
     Safe to repeat: an upload under way goes on, a trashed recording is restored, a mismatch gets a new attempt. With
     `any_parts` the bytes come in parts that the client cuts as it likes; parts that are cut otherwise can't go on from
-    them, so the change from one to the other is a new attempt. Raises 409 `size_conflict` when a ready recording has
-    this hash and another size, 409 `quota_exceeded`, 413 `too_large`.
+    them, so the change from one to the other is a new attempt. What comes `whole`, however large it is, gets a key
+    that no parts lead to: put together late, they would take the place of what came. Raises 409 `size_conflict` when
+    a ready recording has this hash and another size, 409 `quota_exceeded`, 413 `too_large`.
     """
     id, size = id_of(user_id, declared["sha256"]), declared["size"]
     if size > settings.MAX_RECORDING_BYTES:
@@ -58,14 +61,14 @@ def declare(user_id: str, declared: dict[str, Any], *, any_parts: bool = False) 
     def decide(row: Recording | None, ledger: Ledger) -> tuple[Recording, bool]:
         if row is None:
             check_quota(ledger, size)
-            return begin(new_recording(user_id, id, declared, any_parts), ledger), True
+            return begin(new_recording(user_id, id, declared, any_parts), ledger, whole=whole), True
         if row.status == "purging":
             finish_purge(user_id, id)
             raise Conflict
         if row.status == "uploading":
-            return resume(row, ledger, size, any_parts), False
+            return resume(row, ledger, size, any_parts, whole), False
         if row.status == "mismatch":
-            return replace(row, ledger, size, any_parts), False
+            return replace(row, ledger, size, any_parts, whole), False
         if row.size != size:
             raise Problem(409, "size_conflict", f"The recording with this hash is {row.size} bytes long.")
         return untrash(row, ledger) if row.trashed_at else row, False
@@ -91,20 +94,21 @@ def new_recording(user_id: str, id: str, declared: dict[str, Any], any_parts: bo
     return row
 
 
-def begin(row: Recording, ledger: Ledger) -> Recording:
+def begin(row: Recording, ledger: Ledger, *, whole: bool) -> Recording:
     """Put a new recording in."""
-    with upload_for(row.key, row.content_type, row.size, any_parts=bool(row.any_parts)) as row.upload_id:
+    any_parts = bool(row.any_parts)
+    with upload_for(row.key, row.content_type, row.size, any_parts=any_parts, whole=whole) as row.upload_id:
         return add(row, ledger)
 
 
 @contextmanager
-def upload_for(key: str, content_type: str, size: int, *, any_parts: bool) -> Iterator[str | None]:
+def upload_for(key: str, content_type: str, size: int, *, any_parts: bool, whole: bool) -> Iterator[str | None]:
     """The id of a new multipart upload, where these bytes come in parts, for the block to write into a row.
 
     Who loses the race, or gets no answer, ends his own. If the row was written all the same, create finds the upload
     gone and begins another.
     """
-    if not any_parts and size < MULTIPART:
+    if whole or (not any_parts and size < MULTIPART):
         yield None
         return
     upload_id = storage.start_multipart(key, content_type, checksums=not any_parts)
@@ -132,7 +136,7 @@ def restart(row: Recording, ledger: Ledger, values: dict[str, Any] | None = None
         news["discarded"] = [row.leftover]
     size, any_parts = values.get("size", row.size), bool(values.get("any_parts", row.any_parts))
     key = row.key_of(attempt)
-    with nullcontext() if whole else upload_for(key, row.content_type, size, any_parts=any_parts) as upload_id:
+    with upload_for(key, row.content_type, size, any_parts=any_parts, whole=whole) as upload_id:
         row = change(row, ledger, {**values, **news, "upload_id": upload_id})
     leave_to_sweep(clear, row)
     return row
@@ -145,17 +149,22 @@ def clear(row: Recording) -> None:
     row.discarded = None
 
 
-def resume(row: Recording, ledger: Ledger, size: int, any_parts: bool) -> Recording:
+def comes_otherwise(row: Recording, any_parts: bool, whole: bool) -> bool:
+    """Whether the attempt under way is for other parts, or has any where none may be."""
+    return bool(row.any_parts) != any_parts or (whole and bool(row.upload_id))
+
+
+def resume(row: Recording, ledger: Ledger, size: int, any_parts: bool, whole: bool) -> Recording:
     """An upload under way, called again: another size, other parts or parts that would soon be gone are a new attempt;
     half its time gone, it gets new time.
     """
-    if row.size != size or bool(row.any_parts) != any_parts or ends_soon(row):
+    if row.size != size or comes_otherwise(row, any_parts, whole) or ends_soon(row):
         check_quota(ledger, size - row.size)
-        return restart(row, ledger, {"size": size, "any_parts": any_parts or None})
+        return restart(row, ledger, {"size": size, "any_parts": any_parts or None}, whole=whole)
     return prolong(row, ledger)
 
 
-def replace(row: Recording, ledger: Ledger, size: int, any_parts: bool) -> Recording:
+def replace(row: Recording, ledger: Ledger, size: int, any_parts: bool, whole: bool) -> Recording:
     """A mismatch, called again: a new attempt beside the bytes that are there, or the one under way if it can go on.
     Other parts of one that is put together are no reason for another; its size is, since one of the two is wrong.
     """
@@ -163,9 +172,9 @@ def replace(row: Recording, ledger: Ledger, size: int, any_parts: bool) -> Recor
     check_quota(ledger, used_bytes(size, kept_size) - row.used_bytes)
     values = {**library(row), "size": size, "kept_size": kept_size, "any_parts": any_parts or None}
     if not row.kept:
-        return restart(row, ledger, {**values, "kept": row.attempt})
-    if row.size != size or (bool(row.any_parts) != any_parts and not row.awaits_proof) or ends_soon(row):
-        return restart(row, ledger, values)
+        return restart(row, ledger, {**values, "kept": row.attempt}, whole=whole)
+    if row.size != size or (comes_otherwise(row, any_parts, whole) and not row.awaits_proof) or ends_soon(row):
+        return restart(row, ledger, values, whole=whole)
     if row.trashed_at:
         return untrash(row, ledger)
     return row if row.awaits_proof else prolong(row, ledger)

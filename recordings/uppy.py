@@ -42,7 +42,7 @@ def form(user_id: str, declared: dict[str, Any]) -> dict[str, Any]:
     """Where a file goes in one POST: exactly its bytes, under exactly its key."""
     if declared["size"] > MOST_POST:
         raise Problem(413, "too_large", f"S3 takes at most {MOST_POST} bytes at once. Set shouldUseMultipart.")
-    row, _ = uploads.declare(user_id, declared)
+    row, _ = uploads.declare(user_id, declared, whole=True)
     refuse_known(row)
     policy = presigning.presign_post(row.key, size=row.size, sha256=row.sha256, content_type=row.content_type)
     return {"method": "POST", **policy}

@@ -384,6 +384,29 @@ def test_uppy_takes_over_from_the_app(alice: Client, uppy: Uppy) -> None:
     check_books(alice.user_id)
 
 
+def test_no_parts_lead_to_the_key_of_a_file_that_comes_in_one_post(alice: Client, uppy: Uppy) -> None:
+    """Parts that are put together late would take the place of what came, and was acknowledged."""
+    created = alice.create(LARGEST).json
+    before = kept(alice.user_id, created["recording"]["id"])
+    assert before.upload_id
+    fields = uppy.params(LARGEST).json["fields"]
+    assert fields["key"] != before.key
+    assert snapshot()["uploads"] == []
+    again = uppy.params(LARGEST).json["fields"]
+    assert again["key"] == fields["key"]
+    uppy.post(LARGEST)
+    assert alice.post(f"recordings/{before.id}/complete/").json["status"] == "ready"
+    assert objects() == {fields["key"]: LARGEST}
+
+
+def test_the_app_goes_on_in_parts_after_a_post_that_never_came(alice: Client, uppy: Uppy) -> None:
+    fields = uppy.params(LARGEST).json["fields"]
+    created = alice.create(LARGEST).json
+    assert created["upload"]["kind"] == "multipart"
+    assert kept(alice.user_id, created["recording"]["id"]).key != fields["key"]
+    check_books(alice.user_id)
+
+
 @pytest.mark.parametrize("content", [SMALL, LARGE, LARGEST])
 def test_what_is_here_is_not_sent_again(alice: Client, uppy: Uppy, content: bytes) -> None:
     uppy.post(content)
