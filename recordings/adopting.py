@@ -44,7 +44,7 @@ def make_place(seen: Recording, row: Recording | None, ledger: Ledger, size: int
     if row.status == "mismatch":
         values |= {"kept_size": row.stored_size} | ({} if row.kept else {"kept": row.attempt})
     check_quota(ledger, used_bytes(size, values.get("kept_size")) - row.used_bytes)
-    return restart(row, ledger, values, whole=True)
+    return restart(row, ledger, values, whole=True, spare=True)
 
 
 def fill(seen: Recording, source: Listed) -> None:
@@ -53,7 +53,12 @@ def fill(seen: Recording, source: Listed) -> None:
         return
     if is_over(seen):
         storage.delete(seen.key)
-        return
+    else:
+        finish(seen)
+
+
+def finish(seen: Recording) -> None:
+    """Complete and prove an upload whose bytes are where it waits for them; what came of it, the row says."""
     try:
         complete(seen.user_id, seen.id)
         verify(seen.user_id, seen.id)

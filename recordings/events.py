@@ -13,6 +13,7 @@ from recordings.hearing import hear
 from recordings.models import Change, Ledger, Recording
 from recordings.services import finish_purge
 from recordings.storage import Listed, Stored
+from recordings.uploads import clear
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,8 @@ def settle_object(row: Recording) -> str:
         row = complete(row.user_id, row.id)
     if not row.verified_at:
         row = verify(row.user_id, row.id)
+    if not row.awaits_bytes:
+        clear(row)  # what is left of attempts before, where the last step stopped half-way
     return hear(row).status
 
 

@@ -119,26 +119,36 @@ def upload_for(key: str, content_type: str, size: int, *, any_parts: bool, whole
         raise
 
 
-def restart(row: Recording, ledger: Ledger, values: dict[str, Any] | None = None, *, whole: bool = False) -> Recording:
+def restart(
+    row: Recording,
+    ledger: Ledger,
+    values: dict[str, Any] | None = None,
+    *,
+    whole: bool = False,
+    spare: bool = False,
+) -> Recording:
     """Give the recording a new attempt, with a key of its own. Once the row has let go of the old attempt, what was
     sent for it goes at once, unless `values` keep it: bytes that nobody counts could pile up otherwise. The row
     remembers it all the same, and the next such step deletes what has come late.
 
-    What comes `whole` has no multipart upload, however large it is.
+    What comes `whole` has no multipart upload, however large it is. With `spare` the next step deletes what was sent:
+    it may be what the new attempt is copied from.
     """
     values = values or {}
-    clear(row)
+    if not spare:
+        clear(row)
     attempt = new_attempt(row.life)
     news: dict[str, Any] = {"attempt": attempt, "begun_at": now()}
     if not values.get("trashed_at", row.trashed_at):  # what stays in the trash is due for that already
         news["due_at"] = days_from_now(settings.UPLOAD_DAYS)
     if "kept" not in values:
-        news["discarded"] = [row.leftover]
+        news["discarded"] = [*(row.discarded or []), row.leftover]
     size, any_parts = values.get("size", row.size), bool(values.get("any_parts", row.any_parts))
     key = row.key_of(attempt)
     with upload_for(key, row.content_type, size, any_parts=any_parts, whole=whole) as upload_id:
         row = change(row, ledger, {**values, **news, "upload_id": upload_id})
-    leave_to_sweep(clear, row)
+    if not spare:
+        leave_to_sweep(clear, row)
     return row
 
 

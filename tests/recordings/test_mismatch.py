@@ -1,9 +1,12 @@
 """A mismatch that is sent again: with another size too, which counts exactly, and for as long as any upload."""
 
+from typing import Any
+
 import pytest
+from django.conf import settings as configured
 from pytest_django import Settings
 
-from recordings import storage
+from recordings import storage, verifying
 from recordings.dynamo import days_from_now
 from recordings.models import Recording
 from tests.client import Answer, Client, send, sha256
@@ -338,3 +341,34 @@ def test_a_lost_due_time_comes_back_as_long_as_the_client_has(alice: Client) -> 
     assert due_at is not None
     assert due_at > days_from_now(6.9)
     assert sha256(objects()[found.stored_key]) == sha256(WRONG)
+
+
+def test_what_a_crash_leaves_of_the_bytes_before_goes_with_the_next_event(alice: Client) -> None:
+    was = a_mismatch(alice, SHORT)
+    created = alice.create(SHORT)
+    assert send(created.json["upload"], SHORT).status_code == 200
+    with failing("DeleteObject"):
+        assert alice.post(f"recordings/{was.id}/complete/").status == 503
+    new = kept(alice.user_id, was.id)
+    assert (new.verified_at is not None, len(objects())) == (True, 2)
+    tell(new.key)
+    assert objects() == {new.key: SHORT}
+    check_books(alice.user_id)
+
+
+@pytest.mark.parametrize("versions", ["Enabled", "Suspended"])
+def test_a_repair_deletes_nothing_that_it_copies_from(
+    alice: Client, versions: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in a bucket without versions, as `make run` has."""
+    monkeypatch.setattr(verifying, "GRACE", -1.0)
+    status: Any = {"Status": versions}
+    storage.client().put_bucket_versioning(Bucket=configured.RECORDINGS_BUCKET, VersioningConfiguration=status)
+    uppy, was = grown_up(alice), a_mismatch(alice, LONGER)
+    upload = uppy.begin(LONGER).json
+    assert uppy.complete(upload, uppy.send(upload, LONGER, PART)).status == 200  # its event is late
+    storage.delete(was.key)  # what a download gave is lost
+    assert {(found["kind"], found["mended"]) for found in verify("--repair")} == {("missing_object", True)}
+    row = kept(alice.user_id, was.id)
+    assert (row.status, objects()) == ("ready", {row.key: LONGER})
+    assert row.verified_at
