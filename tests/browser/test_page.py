@@ -330,7 +330,7 @@ def test_everybody_can_use_it(browser: Browser, page: Page, url: str, scheme: st
     shared.goto(share(page))
     look("made")
     look("shared", shared)
-    page.get_by_label("Password").fill("sesame")
+    page.get_by_label("Password").fill("open sesame")
     shared.goto(share(page))
     look("password", shared)
     shared.goto(f"{url}/s/nothing")
