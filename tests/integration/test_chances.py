@@ -3,7 +3,6 @@
 `SEEDS=4000:5000` runs those alone, as a slice of `make soak`.
 """
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ from django.conf import settings
 
 from recordings import storage
 from recordings.dynamo import dynamo
-from tests.recordings.chances import Schedule
+from tests.recordings.chances import Schedule, blocks
 from tests.recordings.scenes import playing
 from tests.recordings.states import open_account
 from tests.recordings.stepping import Call, Machine, Operation, Outcome, Reply
@@ -114,14 +113,7 @@ def test_some_schedules(live: Live, record_property: Callable[[str, object], Non
     record_property("schedules", play(live, CHECKED))
 
 
-def blocks() -> list[range]:
-    if asked := os.environ.get("SEEDS"):
-        first, _, end = asked.partition(":")
-        return [range(int(first), int(end))]
-    return [range(number * BLOCK, (number + 1) * BLOCK) for number in range(BLOCKS)]
-
-
 @pytest.mark.soak
-@pytest.mark.parametrize("seeds", blocks(), ids=lambda seeds: f"{seeds.start}:{seeds.stop}")
+@pytest.mark.parametrize("seeds", blocks(BLOCK, BLOCKS), ids=lambda seeds: f"{seeds.start}:{seeds.stop}")
 def test_very_many_schedules(live: Live, seeds: range, record_property: Callable[[str, object], None]) -> None:
     record_property("schedules", play(live, seeds))

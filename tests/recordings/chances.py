@@ -7,6 +7,7 @@ moves on and by how much: the seed decides. At the end whatever still waits come
 
 import functools
 import json
+import os
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -285,3 +286,11 @@ class Schedule:
             number += 1
         shown = {id: entry["version"] for id, entry in self.mirror.items()}
         assert shown == {row["id"]: row["version"] for row in books.rows}, "the device has something else"
+
+
+def blocks(size: int, number: int) -> list[range]:
+    """The seeds of a soak: so many blocks of this size, or the one that the environment names, `SEEDS=4000:5000`."""
+    if asked := os.environ.get("SEEDS"):
+        first, _, end = asked.partition(":")
+        return [range(int(first), int(end))]
+    return [range(block * size, (block + 1) * size) for block in range(number)]

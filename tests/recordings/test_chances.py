@@ -1,11 +1,10 @@
 """The promise by chance: chances.py, on moto. `SEEDS=4000:5000` runs those alone, as a slice of `make soak`."""
 
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.recordings.chances import Schedule
+from tests.recordings.chances import Schedule, blocks
 from tests.recordings.scenes import playing
 from tests.recordings.states import Given
 from tests.recordings.stepping import Machine
@@ -39,14 +38,7 @@ def test_some_schedules(machine: Machine, record_property: Callable[[str, object
     record_property("schedules", play(machine, CHECKED))
 
 
-def blocks() -> list[range]:
-    if asked := os.environ.get("SEEDS"):
-        first, _, end = asked.partition(":")
-        return [range(int(first), int(end))]
-    return [range(number * BLOCK, (number + 1) * BLOCK) for number in range(BLOCKS)]
-
-
 @pytest.mark.soak
-@pytest.mark.parametrize("seeds", blocks(), ids=lambda seeds: f"{seeds.start}:{seeds.stop}")
+@pytest.mark.parametrize("seeds", blocks(BLOCK, BLOCKS), ids=lambda seeds: f"{seeds.start}:{seeds.stop}")
 def test_very_many_schedules(machine: Machine, seeds: range, record_property: Callable[[str, object], None]) -> None:
     record_property("schedules", play(machine, seeds))
