@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import boto3
 import pytest
 from moto import mock_aws
+from moto.core.config import default_user_config
 from moto.moto_api._internal.models import moto_api_backend
 from pytest_django import Settings
 
@@ -95,8 +97,12 @@ def forget_bucket() -> None:
 
 @pytest.fixture(autouse=True)
 def aws() -> Iterator[None]:
-    """Nothing: `stack` makes what there is. Takes the place of tests/conftest.py's."""
-    with mock_aws(config=fresh.CONFIG | {"lambda": {"use_docker": False}}):
+    """Nothing: `stack` makes what there is. Takes the place of tests/conftest.py's.
+
+    moto gives back its settings only when the last of nested mocks ends, which would let each later test invoke
+    functions that do not exist.
+    """
+    with patch.dict(default_user_config), mock_aws(config=fresh.CONFIG | {"lambda": {"use_docker": False}}):
         moto_api_backend.reset()  # the mock of the process around it stays as it is
         yield
 
