@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from accounts import throttles
 from accounts.models import DAY, Session
 from accounts.services import authenticate
-from recorder_project.problems import Problem
+from lib.problems import Problem
 
 if TYPE_CHECKING:
     from django.http.response import HttpResponseBase

@@ -5,8 +5,8 @@ from typing import Any
 from accounts import feeds, identities
 from accounts.models import Session
 from accounts.services import account_of, describe, identities_of, sessions
-from recorder_project.paging import dump_cursor, load_cursor
-from recordings.export import export_page
+from lib.paging import dump_cursor, load_cursor
+from recordings.changes.export import export_page
 
 
 def page(session: Session, cursor: str) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from typing import Any
 
 from accounts.models import Account, Feed, Session
 from accounts.services import account_of, end_sessions, require_living
-from accounts.writes import close_feed, open_feed
-from recorder_project.problems import Problem, not_found
-from recorder_project.tokens import TOKEN, hashed, new_token
-from recordings.dynamo import Conflict
-from recordings.services import pauses
+from accounts.transactions import close_feed, open_feed
+from aws.dynamo import Conflict
+from lib.problems import Problem, not_found
+from lib.secrets import TOKEN, hashed, new_token
+from recordings.library import pauses
 
 MOST = 10  # feeds an account
 # Of podcast:guid: https://podcasting2.org/docs/podcast-namespace/tags/guid

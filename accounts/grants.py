@@ -9,7 +9,7 @@ import time
 from django.core import signing
 
 from accounts.models import Session
-from recordings.dynamo import days_from_now
+from lib.clock import days_from_now
 
 SECONDS = 6 * 3600  # as long as the upload URLs that it gives: Uppy 6 can't change its address during an upload
 SALT = "uppy"

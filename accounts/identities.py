@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from accounts import providers, throttles, writes
+from accounts import throttles, transactions
 from accounts.login import answer, identity_of, new_session, prove, refuse_used
 from accounts.models import Account, Identity, Replay, Session
+from accounts.providers import table as providers
 from accounts.services import (
     account_of,
     end_sessions,
@@ -17,9 +18,9 @@ from accounts.services import (
     require_living,
     require_recent_login,
 )
-from recorder_project.problems import Problem, not_found
-from recordings.dynamo import Conflict
-from recordings.services import leave_to_sweep, pauses
+from aws.dynamo import Conflict
+from lib.problems import Problem, not_found
+from recordings.library import leave_to_sweep, pauses
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ def link(session: Session, credential: Mapping[str, str]) -> tuple[dict[str, Any
             more |= {"sessions": Session.all_of(account.id), "old": session, "new": new}
             given = {name: value for name, value in answer(new, secret, is_new=False).items() if name in SESSION}
         try:
-            writes.link(account, identity, replay, **more)
+            transactions.link(account, identity, replay, **more)
         except Conflict:
             refuse_used(replay)
             require_living(session)
@@ -88,7 +89,7 @@ def unlink(session: Session, identity_id: str) -> None:
         if account.identities == [identity.id]:
             raise Problem(409, "last_identity", "Nobody could sign in any more. Link another login first.")
         try:
-            writes.unlink(account, identity)
+            transactions.unlink(account, identity)
         except Conflict:
             continue
         if identity.refresh_token:
@@ -105,7 +106,7 @@ def name_issuer(row: Identity) -> bool:
         if account is None or account.closed_at or row.id not in account.identities:
             return False
         try:
-            writes.rename(account, row, id)
+            transactions.rename(account, row, id)
         except Conflict:
             if Identity.of(id):  # it has signed up anew there, or is linked twice
                 return Identity.of(row.id) is None
@@ -129,7 +130,7 @@ def unlinked_at_kakao(subject: str) -> None:
             end_sessions(account.id)
             return
         try:
-            writes.unlink(account, identity)
+            transactions.unlink(account, identity)
         except Conflict:
             continue
         return

@@ -1,4 +1,4 @@
-"""Auth keys: `<user_id>.<secret>`. The secret is a token as recorder_project/tokens.py makes them.
+"""Auth keys: `<user_id>.<secret>`. The secret is a token as lib/secrets.py makes them.
 
 What has to be read again, a provider's refresh token, is stored encrypted under SECRET_KEY.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
-from recorder_project.tokens import FORM, hashed
+from lib.secrets import FORM, hashed
 
 if TYPE_CHECKING:
     from cryptography.fernet import MultiFernet

@@ -6,17 +6,19 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from accounts import keys, providers, throttles
+from accounts import keys, throttles
 from accounts.models import Account, Identity, Replay, Session
+from accounts.providers import table as providers
 from accounts.services import stamp_seconds
-from accounts.writes import enter, sign_up
-from recorder_project.problems import Problem
-from recorder_project.tokens import hashed, new_token
-from recordings.dynamo import Conflict, now
-from recordings.services import pauses
+from accounts.transactions import enter, sign_up
+from aws.dynamo import Conflict
+from lib.clock import now
+from lib.problems import Problem
+from lib.secrets import hashed, new_token
+from recordings.library import pauses
 
 if TYPE_CHECKING:
-    from accounts.credentials import Proof
+    from accounts.providers.prove import Proof
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ def log_in_guest(*, device_name: str) -> dict[str, Any]:
 
 def prove(credential: Mapping[str, str]) -> "Proof":
     """What the named provider says of the credential. Counts the login for the identity."""
-    from accounts import credentials  # PyJWT, cryptography: only logins pay for them
+    from accounts.providers import prove as credentials  # PyJWT, cryptography: only logins pay for them
 
     proof = credentials.prove(providers.offered()[credential["provider"]], credential)
     refuse_unnamed(proof)

@@ -15,8 +15,9 @@ from pynamodb.exceptions import UpdateError
 from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
-from recorder_project.problems import Problem
-from recordings.dynamo import IntegerAttribute, Table, TokenRow, commit, now, transaction
+from aws.dynamo import IntegerAttribute, Table, TokenRow, commit, transaction
+from lib.clock import now
+from lib.problems import Problem
 
 DAY = 86400
 SLIDING, ABSOLUTE = 60 * DAY, 365 * DAY  # how long a session lives unused, and at most unless a guest's, in seconds

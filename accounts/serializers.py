@@ -5,10 +5,10 @@ from typing import Any
 from django.conf import settings
 from rest_framework import serializers
 
-from accounts.providers import offered
-from recordings.fields import Form, StrictSerializer, Text, text
+from accounts.providers.table import offered
+from lib.fields import Form, StrictSerializer, Text, text
 from recordings.serializers import DetailSerializer
-from recordings.share_serializers import ShareSerializer
+from recordings.shares.serializers import ShareSerializer
 
 
 def token(*, max_length: int, help_text: str) -> Form:

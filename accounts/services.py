@@ -7,13 +7,14 @@ from typing import Any
 
 from accounts import keys
 from accounts.models import GUEST_DAYS, Account, Identity, Revocation, Session
-from accounts.writes import end_closing, look_again, mark_closed, reschedule, sign_out
-from recorder_project.problems import Problem, not_found
-from recordings.dynamo import Conflict, days_from_now, find_at_once, now, stamp
+from accounts.transactions import end_closing, look_again, mark_closed, reschedule, sign_out
+from aws.dynamo import Conflict, find_at_once
+from aws.presign import UPLOAD_SECONDS
+from lib.clock import days_from_now, now, stamp
+from lib.problems import Problem, not_found
+from recordings.library import Unclear, erase, leave_to_sweep, open_account, pauses
 from recordings.models import Ledger, Work
-from recordings.presigning import UPLOAD_SECONDS
-from recordings.services import Unclear, erase, leave_to_sweep, open_account, pauses
-from recordings.writes import finish_work
+from recordings.transactions import finish_work
 
 log = logging.getLogger(__name__)
 
@@ -251,7 +252,7 @@ def finish_revoking(user_id: str, until: float) -> str:
         if token is None or row.created_at < days_from_now(-REVOKING_DAYS):
             log.error("A login of %s could not be revoked at its provider; it is given up", user_id)
         else:
-            from accounts.exchange import revoke  # PyJWT and cryptography, for the few who need them
+            from accounts.providers.code_flow import revoke  # PyJWT and cryptography, for the few who need them
 
             try:
                 revoke(token, row.client_id)

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from accounts.models import Guesses, Throttle
-from recorder_project.problems import Problem
+from lib.problems import Problem
 
 FREE, LONGEST = 10, 300  # wrong guesses of one address without a pause; seconds of a pause
 DAY = 86400

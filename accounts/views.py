@@ -12,13 +12,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from accounts import export, feeds, identities, login, providers, serializers, services, throttles
+from accounts import export, feeds, identities, login, serializers, services, throttles
 from accounts.authentication import set_cookie
 from accounts.models import Session
-from recorder_project.documented import extend_schema
-from recorder_project.links import origin
-from recorder_project.parsers import FormParser
-from recorder_project.problems import Problem, invalid, not_found
+from accounts.providers import table as providers
+from lib.documented import extend_schema
+from lib.origin import origin
+from lib.parsers import FormParser
+from lib.problems import Problem, invalid, not_found
 
 
 def caller(request: Request) -> Session:

@@ -11,7 +11,7 @@ from botocore import xform_name
 from botocore.config import Config
 from django.conf import settings
 
-from recordings import dynamo, storage
+from aws import dynamo, s3
 
 Made = list[tuple[str, dict[str, Any]]]
 
@@ -21,7 +21,7 @@ class Recorded:
 
     def __enter__(self) -> Self:
         self.made: Made = []
-        self.dispatch, self.client = dynamo.Dynamo.dispatch, storage.client()
+        self.dispatch, self.client = dynamo.Dynamo.dispatch, s3.client()
         self.presign = self.client.generate_presigned_url
 
         def dispatch(connection: Any, operation: str, arguments: dict[str, Any]) -> Any:
@@ -86,9 +86,9 @@ class Floor:
 
     def one(self, operation: str, arguments: dict[str, Any]) -> Callable[[], Any]:
         if operation == "presign":
-            return lambda: storage.client().generate_presigned_url(**arguments)
+            return lambda: s3.client().generate_presigned_url(**arguments)
         if operation.startswith("s3:"):
-            method = getattr(storage.client(), operation.removeprefix("s3:"))
+            method = getattr(s3.client(), operation.removeprefix("s3:"))
             return lambda: method(**arguments)
         if operation == "TransactWriteItems":
             prefix = f"floor-{next(self.turn)}-"

@@ -3,7 +3,7 @@
 import datetime
 import hashlib
 
-from recordings.dynamo import stamp
+from lib.clock import stamp
 from recordings.models import Change, Ledger, Recording
 from recordings.uploads import id_of
 

@@ -72,7 +72,7 @@ def sweep() -> None:
 def _handler() -> Callable[[dict[str, Any]], object]:
     while not apps.ready:  # the server's main thread sets Django up
         time.sleep(0.1)
-    from recordings.handlers import handler  # only now: it needs the models
+    from operations.lambda_handler import handler  # only now: it needs the models
 
     return handler
 

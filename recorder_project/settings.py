@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from recorder_project.links import is_secure
+from lib.origin import is_secure
 
 
 def env(name: str, default: str = "") -> str:
@@ -129,7 +129,7 @@ if not LOCAL:
 elif env("AWS_LAMBDA_FUNCTION_NAME"):
     raise ImproperlyConfigured("LOCAL is true on AWS Lambda: that would open debug pages and guest login to everyone.")
 
-# Login providers; accounts/providers.py says what each of them is. One without client ids is off.
+# Login providers; accounts/providers/table.py says what each of them is. One without client ids is off.
 LOGIN_PROVIDERS = ("google", "apple", "kakao", "naver", "line", "facebook", "microsoft", "github")
 CLIENT_IDS = {name: envlist(f"{name.upper()}_CLIENT_IDS") for name in LOGIN_PROVIDERS}  # the first is the web's
 CLIENT_SECRETS = {name: env(f"{name.upper()}_CLIENT_SECRET") for name in LOGIN_PROVIDERS}
@@ -181,12 +181,12 @@ for uri in LOGIN_REDIRECT_URIS:
 # Django, without a SQL database and without django.contrib.auth.
 DATABASES: dict[str, object] = {}
 INSTALLED_APPS = ["rest_framework", "drf_spectacular", "drf_spectacular_sidecar", "corsheaders"]
-INSTALLED_APPS += ["accounts", "recordings", "web"]
+INSTALLED_APPS += ["accounts", "recordings", "operations", "web"]
 MIDDLEWARE = [
-    "recorder_project.logs.RequestLog",
-    "recorder_project.deadline.Deadline",
-    "recorder_project.headers.Headers",
-    "recorder_project.problems.ProblemMiddleware",
+    "lib.logs.RequestLog",
+    "lib.deadline.Deadline",
+    "lib.headers.Headers",
+    "lib.problems.ProblemMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
@@ -233,14 +233,14 @@ CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "if-match", "if
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.AuthKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_PARSER_CLASSES": ["recorder_project.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["lib.parsers.JSONParser"],
     "DEFAULT_RENDERER_CLASSES": [
         "rest_framework.renderers.JSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "recorder_project.negotiation.Negotiation",
-    "EXCEPTION_HANDLER": "recorder_project.problems.exception_handler",
-    "DEFAULT_SCHEMA_CLASS": "rest_framework.schemas.inspectors.ViewInspector",  # until schema.py needs another
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "lib.negotiation.Negotiation",
+    "EXCEPTION_HANDLER": "lib.problems.exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "rest_framework.schemas.inspectors.ViewInspector",  # until openapi.py needs another
     "UNAUTHENTICATED_USER": None,
     "UNAUTHENTICATED_TOKEN": None,
     "URL_FORMAT_OVERRIDE": None,  # ?format= would be an unknown parameter like any other
@@ -262,7 +262,7 @@ SPECTACULAR_SETTINGS = {
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "DEFAULT_GENERATOR_CLASS": "recorder_project.schema.Generator",
+    "DEFAULT_GENERATOR_CLASS": "lib.openapi.Generator",
 }
 
 LOGGING = {
@@ -270,11 +270,11 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {
         "line": {"format": "%(levelname)s %(name)s %(message)s"},
-        "json": {"()": "recorder_project.logs.JsonLine"},
+        "json": {"()": "lib.logs.JsonLine"},
     },
     "filters": {
-        "no_path": {"()": "recorder_project.logs.NoPath"},
-        "no_query": {"()": "recorder_project.logs.NoQuery"},
+        "no_path": {"()": "lib.logs.NoPath"},
+        "no_query": {"()": "lib.logs.NoQuery"},
     },
     "handlers": {
         "stderr": {
@@ -294,6 +294,6 @@ LOGGING = {
         "django.request": {"filters": ["no_query"], "level": "INFO" if LOCAL else "ERROR", "propagate": True},
         "django.security": {"level": "CRITICAL"},  # what strangers send is no error of ours; RequestLog has the answer
         "django.server": {"filters": ["no_query"], "level": "INFO", "propagate": True},
-        "recorder_project.logs": {"level": "CRITICAL" if LOCAL else "INFO"},  # runserver has lines of its own
+        "lib.logs": {"level": "CRITICAL" if LOCAL else "INFO"},  # runserver has lines of its own
     },
 }

@@ -4,8 +4,8 @@ from django.urls import include, path, re_path
 from rest_framework.routers import Route, SimpleRouter
 
 from accounts.views import AccountsViewSet, FeedViewSet, IdentityViewSet, KakaoView, MeView, SessionViewSet
-from recorder_project import problems
-from recordings.share_views import ShareViewSet
+from lib import problems
+from recordings.shares.views import ShareViewSet
 from recordings.views import RecordingViewSet
 from web import feeds, shares, signin
 from web import views as web

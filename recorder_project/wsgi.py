@@ -18,7 +18,7 @@ from django import setup
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.utils.http import parse_header_parameters
 
-from recorder_project.gateway import legible
+from lib.gateway import legible
 
 
 class Request(WSGIRequest):
@@ -40,7 +40,7 @@ class Application(WSGIHandler):
 
 def warm_up() -> None:
     import recorder_project.urls  # noqa: F401 - these two need the settings
-    from recordings.dynamo import dynamo
+    from aws.dynamo import dynamo
 
     _ = dynamo().client
 

@@ -4,14 +4,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from recorder_project.logs import count, measure
-from recorder_project.problems import Problem
-from recordings import storage
-from recordings.dynamo import days_from_now, now, seconds_since
+from aws import s3
+from lib.clock import days_from_now, now, seconds_since
+from lib.logs import count, measure
+from lib.problems import Problem
+from recordings.library import PROOF_DAYS, find, is_over, pauses, present, settle
 from recordings.models import MULTIPART, Ledger, Recording
-from recordings.services import PROOF_DAYS, find, is_over, pauses, present, settle
+from recordings.transactions import change
 from recordings.uploads import LEAST_PART, clear, declare, length_of, part_count, restart
-from recordings.writes import change
 
 # What was heard of other bytes says nothing of these.
 UNHEARD = dict.fromkeys(
@@ -55,10 +55,10 @@ def complete(user_id: str, id: str, *, sent: Collection[int] = ()) -> Recording:
 
 def inspect(row: Recording, sent: Collection[int] = ()) -> Arrived:
     """What S3 holds for the attempt, its parts put together. Raises 409 `upload_incomplete` for what is missing."""
-    if row.upload_id and (parts := storage.list_parts(row.key, row.upload_id)) is not None:
+    if row.upload_id and (parts := s3.list_parts(row.key, row.upload_id)) is not None:
         sizes = {part.number: part.size for part in parts}
         missing = missing_parts(row, sizes, sent)
-        if missing and not storage.stat(row.key):
+        if missing and not s3.stat(row.key):
             errors = [fault(number, "missing", "This part has not arrived.") for number in missing[:100]]
             raise Problem(409, "upload_incomplete", f"{len(missing)} parts are missing.", errors=errors)
         wrong = wrong_parts(row, sizes)
@@ -66,14 +66,14 @@ def inspect(row: Recording, sent: Collection[int] = ()) -> Arrived:
             faults = [fault(number, "wrong_size", f"{sizes[number]} bytes arrived.") for number in wrong[:100]]
             return Arrived(sum(sizes.values()), faults=tuple(faults))
         if missing:  # the object came by another way
-            storage.abort_multipart(row.key, row.upload_id)
+            s3.abort_multipart(row.key, row.upload_id)
         else:
-            storage.finish_multipart(row.key, row.upload_id, parts)
-    stored = storage.stat(row.key)
+            s3.finish_multipart(row.key, row.upload_id, parts)
+    stored = s3.stat(row.key)
     if stored is None:
         raise Problem(409, "upload_incomplete", "The bytes are not there yet. Send them, then call this again.")
     if stored.sha256 is None and stored.size == row.size < MULTIPART:
-        return Arrived(stored.size, storage.digest(row.key))
+        return Arrived(stored.size, s3.digest(row.key))
     return Arrived(stored.size, stored.sha256)
 
 
@@ -163,7 +163,7 @@ def verify(user_id: str, id: str) -> Recording:
     unproven = row.status == "ready" and not row.verified_at
     if not unproven and not (row.kept and not row.upload_id):
         return row
-    sha256 = storage.digest(row.key)
+    sha256 = s3.digest(row.key)
     if sha256 is None:
         return row
     attempt = row.attempt
@@ -219,7 +219,7 @@ def store(user_id: str, content: bytes, declared: dict[str, Any]) -> tuple[Recor
         if not row.awaits_bytes:
             return row, is_new
         attempt = row.attempt
-        storage.save(row.key, content, row.content_type)
+        s3.save(row.key, content, row.content_type)
 
         def decide(row: Recording | None, ledger: Ledger, attempt: str = attempt) -> Recording | None:
             if row is None or row.attempt != attempt or row.status == "purging":
@@ -230,10 +230,10 @@ def store(user_id: str, content: bytes, declared: dict[str, Any]) -> tuple[Recor
             ready = settle(user_id, row.id, decide, row=row)
         except Problem as problem:
             if problem.code == "account_closed" and is_over(row):
-                storage.erase(row.key)
+                s3.erase(row.key)
             raise
         if ready:
             return ready, is_new
         if is_over(row):
-            storage.erase(row.key)
+            s3.erase(row.key)
     raise AssertionError  # pauses() ends by raising

@@ -17,7 +17,9 @@ from pynamodb.attributes import (
 from pynamodb.expressions.condition import Condition
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
 
-from recordings.dynamo import IntegerAttribute, Table, TokenRow, now, seconds_since
+from aws.bucket import LEFTOVER_DAYS
+from aws.dynamo import IntegerAttribute, Table, TokenRow
+from lib.clock import now, seconds_since
 
 
 def due_shard(id: str) -> str:
@@ -34,7 +36,6 @@ OLD_SHARDS = [f"{number:x}" for number in range(16)]  # until they are empty
 SHARDS = [f"{number:02x}" for number in range(256)] + OLD_SHARDS
 STATUSES = ("uploading", "ready", "mismatch", "purging")
 MULTIPART = 16 * 2**20  # from this size on, in bytes, an upload goes in parts
-LEFTOVER_DAYS = 7  # after UPLOAD_DAYS, the bucket's rule ends multipart uploads by itself
 
 
 def life_of(attempt: str) -> str:
@@ -112,7 +113,7 @@ class Recording(Table):
     discarded: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, null=True)
     # Links to it: [{"id": as Share has it, "expires_at": seconds since 1970, "excerpt": whether of a part of it}]
     shares = JSONAttribute(null=True)
-    # What hearing.py finds, all absent until then. A row that is not heard yet counts the tries.
+    # What analyse.py finds, all absent until then. A row that is not heard yet counts the tries.
     tries = IntegerAttribute(null=True)
     playable = BooleanAttribute(null=True)
     duration = NumberAttribute(null=True)

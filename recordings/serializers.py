@@ -6,7 +6,7 @@ from typing import Any
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_field
 from rest_framework import serializers
 
-from recordings.fields import (
+from lib.fields import (
     SHA256,
     Flag,
     Form,
@@ -21,8 +21,8 @@ from recordings.fields import (
     tags,
     text,
 )
+from recordings.analysis.segments import unpack
 from recordings.models import Recording
-from recordings.segments import unpack
 
 
 class CreateSerializer(StrictSerializer):

@@ -8,12 +8,13 @@ from typing import Any
 
 from django.conf import settings
 
-from recorder_project.problems import Problem, invalid
-from recordings import presigning, storage
-from recordings.dynamo import Conflict, days_from_now, now
+from aws import presign, s3
+from aws.dynamo import Conflict
+from lib.clock import days_from_now, now
+from lib.problems import Problem, invalid
+from recordings.library import find, finish_purge, leave_to_sweep, library, settle, untrash, upload_days
 from recordings.models import MULTIPART, Ledger, Recording, due_shard, used_bytes
-from recordings.services import find, finish_purge, leave_to_sweep, library, settle, untrash, upload_days
-from recordings.writes import add, change
+from recordings.transactions import add, change
 
 PART = 8 * 2**20  # the smallest part we ask for
 LEAST_PART = 5 * 2**20  # S3's own least, for every part but the last
@@ -111,11 +112,11 @@ def upload_for(key: str, content_type: str, size: int, *, any_parts: bool, whole
     if whole or (not any_parts and size < MULTIPART):
         yield None
         return
-    upload_id = storage.start_multipart(key, content_type, checksums=not any_parts)
+    upload_id = s3.start_multipart(key, content_type, checksums=not any_parts)
     try:
         yield upload_id
     except Exception:
-        storage.abort_multipart(key, upload_id)
+        s3.abort_multipart(key, upload_id)
         raise
 
 
@@ -155,7 +156,7 @@ def restart(
 def clear(row: Recording) -> None:
     """Delete the objects of attempts that are over. The next change may then forget them."""
     for key, upload_id in row.leftovers:
-        storage.discard(key, upload_id)
+        s3.discard(key, upload_id)
     row.discarded = None
 
 
@@ -221,14 +222,14 @@ def check_quota(ledger: Ledger, more: int) -> None:
 
 def single(row: Recording) -> dict[str, Any]:
     """The `upload` member for one PUT."""
-    url, headers = presigning.presign_put(row.key, size=row.size, sha256=row.sha256, content_type=row.content_type)
-    return {"kind": "single", "method": "PUT", "url": url, "headers": headers, "expires_at": presigning.end_of(url)}
+    url, headers = presign.presign_put(row.key, size=row.size, sha256=row.sha256, content_type=row.content_type)
+    return {"kind": "single", "method": "PUT", "url": url, "headers": headers, "expires_at": presign.end_of(url)}
 
 
 def multipart(row: Recording, received: Sequence[int]) -> dict[str, Any]:
     """The `upload` member for parts: all of `part_size` bytes but the last, those in `received` not needed again."""
     sizes = {"part_size": part_size(row.size), "part_count": part_count(row.size)}
-    days = presigning.lasting(min(presigning.UPLOAD_SECONDS, seconds_left(row))) / 86400
+    days = presign.lasting(min(presign.UPLOAD_SECONDS, seconds_left(row))) / 86400
     return {"kind": "multipart", **sizes, "received": list(received), "expires_at": days_from_now(days)}
 
 
@@ -252,10 +253,10 @@ def length_of(size: int, number: int) -> int:
 
 def received_parts(row: Recording) -> list[int] | None:
     """The numbers of the parts that S3 holds whole; all of them once they are put together; None where all is gone."""
-    parts = storage.list_parts(row.key, row.upload_id) if row.upload_id else None
+    parts = s3.list_parts(row.key, row.upload_id) if row.upload_id else None
     if parts is not None:
         return [part.number for part in parts if part.size == length_of(row.size, part.number)]
-    return list(range(1, part_count(row.size) + 1)) if storage.stat(row.key) else None
+    return list(range(1, part_count(row.size) + 1)) if s3.stat(row.key) else None
 
 
 def parts(user_id: str, id: str, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -273,6 +274,6 @@ def parts(user_id: str, id: str, wanted: list[dict[str, Any]]) -> list[dict[str,
             raise invalid(f"/parts/{position}/number", "max_value", f"There are {part_count(row.size)} parts.")
         size = length_of(row.size, number)
         how: Any = {"size": size, "sha256": part["sha256"], "seconds": seconds_left(row)}
-        url, headers = presigning.presign_part(row.key, row.upload_id, number, **how)
-        answers.append({"number": number, "url": url, "headers": headers, "expires_at": presigning.end_of(url)})
+        url, headers = presign.presign_part(row.key, row.upload_id, number, **how)
+        answers.append({"number": number, "url": url, "headers": headers, "expires_at": presign.end_of(url)})
     return answers

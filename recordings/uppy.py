@@ -10,13 +10,14 @@ from typing import Any
 
 from django.conf import settings
 
-from recorder_project.problems import Problem, invalid, not_found
-from recordings import presigning, storage, uploads
+from aws import presign, s3
+from lib.problems import Problem, invalid, not_found
+from recordings import uploads
 from recordings.completion import complete
-from recordings.events import KEY
+from recordings.keys import KEY
+from recordings.library import find, open_account, purge, settle
 from recordings.models import Recording
 from recordings.serializers import CreateSerializer
-from recordings.services import find, open_account, purge, settle
 from recordings.uploads import LEAST_PART, MOST_PARTS
 
 MOST_POST = 5 * 10**9  # bytes, https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html
@@ -44,7 +45,7 @@ def form(user_id: str, declared: dict[str, Any]) -> dict[str, Any]:
         raise Problem(413, "too_large", f"S3 takes at most {MOST_POST} bytes at once. Set shouldUseMultipart.")
     row, _ = uploads.declare(user_id, declared, whole=True)
     refuse_known(row)
-    policy = presigning.presign_post(row.key, size=row.size, sha256=row.sha256, content_type=row.content_type)
+    policy = presign.presign_post(row.key, size=row.size, sha256=row.sha256, content_type=row.content_type)
     return {"method": "POST", **policy}
 
 
@@ -53,7 +54,7 @@ def begin(user_id: str, declared: dict[str, Any]) -> dict[str, str]:
     if open_account(user_id).is_guest:
         raise Problem(403, "guest", "Guests can't upload in parts. Sign in, or set shouldUseMultipart to false.")
     row, is_new = uploads.declare(user_id, declared, any_parts=True)
-    if not is_new and row.upload_id and storage.list_parts(row.key, row.upload_id) is None:
+    if not is_new and row.upload_id and s3.list_parts(row.key, row.upload_id) is None:
         row = renewed(row)
     refuse_known(row)
     return {"key": row.key, "uploadId": row.upload_id or "", "bucket": settings.RECORDINGS_BUCKET}
@@ -99,11 +100,11 @@ def is_over(row: Recording) -> bool:
 def received(user_id: str, key: str, upload_id: str) -> list[dict[str, Any]]:
     """The parts that S3 has. All there can be once they are put together, so that Uppy goes on to `complete`."""
     row = meant(user_id, key, upload_id)
-    parts = None if is_over(row) else storage.list_parts(key, upload_id)
+    parts = None if is_over(row) else s3.list_parts(key, upload_id)
     if parts is not None:
         whole = whole_parts(row.size, parts)
         return [{"PartNumber": part.number, "ETag": part.etag, "Size": part.size} for part in whole]
-    if not is_over(row) and not storage.stat(key):
+    if not is_over(row) and not s3.stat(key):
         raise lost()
     return [{"PartNumber": number, "ETag": '"over"', "Size": LEAST_PART} for number in range(1, most_parts(row) + 1)]
 
@@ -112,7 +113,7 @@ def most_parts(row: Recording) -> int:
     return -(-row.size // LEAST_PART)
 
 
-def whole_parts(size: int, parts: list[storage.Part]) -> list[storage.Part]:
+def whole_parts(size: int, parts: list[s3.Part]) -> list[s3.Part]:
     """The parts as long as the longest, and the rest at the end. Uppy takes each that is listed for sent: one that was
     cut off (not every store counts the bytes), or is left from another part size, has to be sent again.
     """
@@ -134,7 +135,7 @@ def sign(user_id: str, key: str, upload_id: str, numbers: Collection[int]) -> di
     if not all(1 <= number <= most for number in numbers):
         raise invalid("/partNumbers", "max_value", f"This recording's parts are numbered from 1 to at most {most}.")
     seconds = uploads.seconds_left(row)
-    return {number: presigning.presign_any_part(key, upload_id, number, seconds=seconds) for number in numbers}
+    return {number: presign.presign_any_part(key, upload_id, number, seconds=seconds) for number in numbers}
 
 
 def finish(user_id: str, key: str, upload_id: str, sent: Collection[int]) -> Recording:

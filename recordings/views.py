@@ -14,13 +14,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from recorder_project.documented import extend_schema
-from recorder_project.negotiation import OfItsOwn
-from recorder_project.parsers import RawParser
-from recorder_project.problems import Problem
-from recordings import completion, fields, markers, serializers, services, sync, uploads
+from aws.presign import end_of
+from lib import fields
+from lib.documented import extend_schema
+from lib.negotiation import OfItsOwn
+from lib.parsers import RawParser
+from lib.problems import Problem
+from recordings import completion, library, markers, serializers, uploads
+from recordings.changes import sync
 from recordings.models import Recording
-from recordings.presigning import end_of
 from recordings.serializers import recording
 
 ID = OpenApiParameter("id", {"type": "string", "pattern": "^[0-9a-f]{32}$"}, OpenApiParameter.PATH)
@@ -95,10 +97,10 @@ class RecordingViewSet(ViewSet):
     def list(self, request: Request) -> Response:
         """A shelf's recordings, newest first. A page may end early: only a null `next_cursor` means the end."""
         query = serializers.ListQuery.read(request.query_params.dict())
-        filters = services.Filters(
+        filters = library.Filters(
             query["shelf"], query["tag"], query["search"].casefold(), query.get("from"), query.get("to")
         )
-        rows, cursor = services.page(caller_id(request), filters, limit=query["limit"], cursor=query["cursor"])
+        rows, cursor = library.page(caller_id(request), filters, limit=query["limit"], cursor=query["cursor"])
         content = {"results": [recording(row) for row in rows], "next_cursor": cursor}
         return conditional(request, content, etag([(row.id, row.version) for row in rows], cursor is None))
 
@@ -112,7 +114,7 @@ class RecordingViewSet(ViewSet):
         """
         serializers.EmptyTrashQuery.read(request.query_params.dict())
         require_recent_login(request)
-        services.empty_trash(caller_id(request))
+        library.empty_trash(caller_id(request))
         return Response(status=202)
 
     @extend_schema(parameters=[serializers.ChangesQuery], responses=serializers.ChangesSerializer)
@@ -140,7 +142,7 @@ class RecordingViewSet(ViewSet):
     @extend_schema(parameters=[ID, IF_NONE_MATCH], responses={200: serializers.DetailSerializer, 304: NOT_MODIFIED})
     def retrieve(self, request: Request, id: str) -> Response:
         """One recording."""
-        row = services.find(caller_id(request), id)
+        row = library.find(caller_id(request), id)
         return conditional(request, serializers.detail(row), etag(row.version))
 
     @extend_schema(
@@ -149,7 +151,7 @@ class RecordingViewSet(ViewSet):
     def partial_update(self, request: Request, id: str) -> Response:
         """Rename it, tag it, write notes, mark it as a favourite, mark moments in it."""
         values = serializers.EditSerializer.read(request.data, partial=True)
-        return one(services.edit(caller_id(request), id, values, expected=if_match(request)))
+        return one(library.edit(caller_id(request), id, values, expected=if_match(request)))
 
     @extend_schema(parameters=[ID, IF_MATCH, serializers.DestroyQuery], responses={204: None})
     def destroy(self, request: Request, id: str) -> Response:
@@ -160,7 +162,7 @@ class RecordingViewSet(ViewSet):
         query = serializers.DestroyQuery.read(request.query_params.dict())
         if query["permanent"]:
             require_recent_login(request)
-        act = services.purge if query["permanent"] else services.trash
+        act = library.purge if query["permanent"] else library.trash
         act(caller_id(request), id, expected=if_match(request))
         return Response(status=204)
 
@@ -181,7 +183,7 @@ class RecordingViewSet(ViewSet):
     @action(detail=True, methods=["post"])
     def restore(self, request: Request, id: str) -> Response:
         """Take it out of the trash."""
-        return one(services.restore(caller_id(request), id))
+        return one(library.restore(caller_id(request), id))
 
     @extend_schema(
         parameters=[ID, serializers.DownloadQuery],
@@ -192,7 +194,7 @@ class RecordingViewSet(ViewSet):
         """Go to the bytes: a URL for some hours, where Range works and which must not get the Authorization header."""
         query = serializers.DownloadQuery.read(request.query_params.dict())
         inline, head = query["disposition"] == "inline", request.method == "HEAD"
-        url = services.download(caller_id(request), id, inline=inline, head=head)
+        url = library.download(caller_id(request), id, inline=inline, head=head)
         headers = {"Cache-Control": "no-store"}
         if query["redirect"]:
             return HttpResponseRedirect(url, headers=headers)
@@ -206,7 +208,7 @@ class RecordingViewSet(ViewSet):
     def markers(self, request: Request, id: str) -> HttpResponseBase:
         """The markers for other programs: WebVTT chapters, or labels for Audacity."""
         form = serializers.MarkersQuery.read(request.query_params.dict())["as"]
-        row = services.find(caller_id(request), id)
+        row = library.find(caller_id(request), id)
         if form == "audacity":
             return HttpResponse(markers.audacity(row.markers), content_type="text/plain; charset=utf-8")
         return HttpResponse(markers.webvtt(row.markers, row.duration), content_type="text/vtt; charset=utf-8")
@@ -215,7 +217,7 @@ class RecordingViewSet(ViewSet):
     @action(detail=True)
     def waveform(self, request: Request, id: str) -> Response:
         """What it looks like, and where its silences are. 404 until it has been listened to, or without sound."""
-        row = services.find_heard(caller_id(request), id)
+        row = library.find_heard(caller_id(request), id)
         return conditional(request, serializers.waveform(row), etag("waveform", row.stored_key))
 
     @extend_schema(

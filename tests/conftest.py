@@ -11,7 +11,7 @@ from django.test import override_settings
 from moto import mock_aws
 from moto.dynamodb import responses
 
-from recordings import decoding
+from recordings.analysis import decoding
 from tests import fresh
 from tests.client import Client, sign_up
 from tests.decoding import in_thread
@@ -54,8 +54,8 @@ def shards() -> Any:
 @pytest.fixture(autouse=True)
 def _short_sweeps(shards: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """moto takes back what one thread wrote when it refuses another, and what is stepped through has no threads."""
-    monkeypatch.setattr("recordings.sweeping.THREADS", {})
-    monkeypatch.setattr("recordings.sweeping.SHARDS", shards)
+    monkeypatch.setattr("operations.sweep.THREADS", {})
+    monkeypatch.setattr("operations.sweep.SHARDS", shards)
 
 
 @pytest.fixture(autouse=True)

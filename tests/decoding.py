@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from recordings.decoding import Line, UndecodableError
+from recordings.analysis.decoding import Line, UndecodableError
 
 
 def run(incoming: int, outgoing: int) -> None:
-    from recordings import decoder  # numpy and FFmpeg, which most tests don't need
+    from recordings.analysis import decoder  # numpy and FFmpeg, which most tests don't need
 
     try:
         decoder.serve(incoming, outgoing, confined=False)

@@ -10,8 +10,8 @@ import boto3
 from django.conf import settings
 
 from accounts.models import Session
-from recordings import storage
-from recordings.dynamo import dynamo
+from aws import s3 as storage
+from aws.dynamo import dynamo
 from recordings.models import Change, Ledger, Recording, Work, due_shard
 
 LONG_AGO = "2020-01-01T00:00:00.000Z"

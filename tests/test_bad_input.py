@@ -7,9 +7,9 @@ from urllib.parse import quote
 
 import pytest
 
-from recorder_project.parsers import MAX_JSON_BYTES
-from recorder_project.problems import MOST_ERRORS
-from recordings.dynamo import days_from_now
+from lib.clock import days_from_now
+from lib.parsers import MAX_JSON_BYTES
+from lib.problems import MOST_ERRORS
 from tests.client import Answer, Client, declare, sha256
 from tests.project.wsgi import call
 from tests.state import snapshot

@@ -12,10 +12,10 @@ import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts import login
-from accounts.credentials import Proof
 from accounts.models import Account, Identity
-from recorder_project.paging import dump_cursor
-from recorder_project.tokens import hashed, new_token
+from accounts.providers.prove import Proof
+from lib.paging import dump_cursor
+from lib.secrets import hashed, new_token
 from recordings.models import Recording
 from tests.accounts.test_sessions import another_device, expire
 from tests.client import Answer, Client, declare, sign_up

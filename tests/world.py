@@ -13,7 +13,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 import urllib3
 
-from accounts import remote, verify
+from accounts.providers import http as remote
+from accounts.providers import id_tokens
 
 HANG = "hang"
 HANGS_FOR = 60  # seconds; far longer than anybody should wait
@@ -52,7 +53,7 @@ class World:
         return sum(call.url == url for call in self.calls)
 
     def request(self, method: str, url: str, **options: Any) -> Any:
-        """In place of accounts.remote's pool: the same urllib3, with every https host on loopback."""
+        """In place of accounts.providers.http's pool: the same urllib3, with every https host on loopback."""
         return self._pool.request(method, url.replace("https://", f"http://127.0.0.1:{self.port}/"), **options)
 
     _pool: urllib3.PoolManager = field(default_factory=urllib3.PoolManager)
@@ -110,6 +111,6 @@ def standing_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     with serving() as world:
         monkeypatch.setattr(remote, "pool", world)
         monkeypatch.setattr(remote, "SECONDS", PATIENCE)
-        verify._keys.cache_clear()
-        verify._discovered.cache_clear()
+        id_tokens._keys.cache_clear()
+        id_tokens._discovered.cache_clear()
         yield world

@@ -9,10 +9,10 @@ from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
 
 from accounts import feeds, throttles
-from recorder_project import problems
-from recorder_project.links import origin
-from recorder_project.problems import Problem
-from recordings.episodes import address, chapters, episode, episodes, marked
+from lib import problems
+from lib.origin import origin
+from lib.problems import Problem
+from recordings.podcast import address, chapters, episode, episodes, marked
 from recordings.views import etag
 
 View = Callable[..., HttpResponse]

@@ -14,8 +14,8 @@ from django.templatetags.static import static
 from django.utils.html import escape
 
 from accounts.models import Feed
-from recordings.episodes import media
 from recordings.models import Recording
+from recordings.podcast import media
 
 FORMAT = 1  # of what is written here; another number where that changes, so that no app keeps the old
 MOST_BYTES = 4_000_000  # Lambda answers with 6 MB at most, in base64

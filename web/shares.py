@@ -1,6 +1,6 @@
 """What a share's link leads to: a small page that plays one recording, and its bytes, for anybody who has the link.
 
-Who is signed in makes no difference here. recorder_project/headers.py keeps these pages out of search engines and
+Who is signed in makes no difference here. lib/headers.py keeps these pages out of search engines and
 their addresses out of Referer headers.
 """
 
@@ -17,9 +17,9 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import throttles
-from recorder_project.problems import Problem
-from recordings import sharing
-from recordings.sharing import Shared
+from lib.problems import Problem
+from recordings.shares import links
+from recordings.shares.links import Shared
 from web import words
 
 UNLOCKED = "recorder-share" if settings.LOCAL else "__Secure-recorder-share"
@@ -48,7 +48,7 @@ def throttled(view: View) -> View:
 @throttled
 def player(request: HttpRequest, token: str) -> HttpResponse:
     """The player, or the form that asks for the password."""
-    shared = sharing.follow(token)
+    shared = links.follow(token)
     if request.method == "POST":
         return unlock(request, shared, token)
     if not unlocked(request, shared):
@@ -83,10 +83,10 @@ def download(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def to_bytes(request: HttpRequest, token: str, *, inline: bool) -> HttpResponse:
-    shared = sharing.follow(token)
+    shared = links.follow(token)
     if not unlocked(request, shared):
         return page(request, "password", 401, path=f"/s/{token}")
-    url = sharing.url_of(shared, inline=inline, head=request.method == "HEAD")
+    url = links.url_of(shared, inline=inline, head=request.method == "HEAD")
     return HttpResponseRedirect(url, headers={"Cache-Control": "no-store"})
 
 
@@ -95,7 +95,7 @@ def unlock(request: HttpRequest, shared: Shared, token: str) -> HttpResponse:
     id, path = shared.share.public_id, f"/s/{token}"
     if shared.share.password:
         throttles.guess(id, request)
-        if not sharing.opens(shared.share, request.POST.get("password", "")[:MOST_TYPED]):
+        if not links.opens(shared.share, request.POST.get("password", "")[:MOST_TYPED]):
             return page(request, "password", 401, path=path, wrong=True)
         throttles.guessed(id, request)
     response = HttpResponse(status=303, headers={"Location": path, "Cache-Control": "no-store"})

@@ -23,9 +23,9 @@ from django.views.decorators.http import require_http_methods
 from accounts import identities, keys, login, services, throttles
 from accounts.authentication import session_of, set_cookie
 from accounts.models import Session
-from accounts.providers import Provider, offered
-from recorder_project.links import origin
-from recorder_project.problems import Problem, not_found
+from accounts.providers.table import Provider, offered
+from lib.origin import origin
+from lib.problems import Problem, not_found
 from web import words
 
 FLOW_SECONDS = 600
@@ -96,7 +96,7 @@ def start(request: HttpRequest, name: str) -> HttpResponse:
     """Send the browser to the provider. A POST, which needs the CSRF token, links the provider to who is signed in, or
     says which guest's account to `leave`.
     """
-    from accounts.exchange import authorize  # PyJWT: only logins pay for it
+    from accounts.providers.code_flow import authorize  # PyJWT: only logins pay for it
 
     provider, target = web_provider(name), request.POST.get("next") or request.GET.get("next")
     public = urlsplit(settings.PUBLIC_URL).netloc

@@ -14,11 +14,11 @@ from rest_framework.viewsets import ViewSet
 
 from accounts import grants, throttles
 from accounts.models import Session
-from recorder_project.documented import extend_schema
-from recorder_project.links import origin
-from recorder_project.problems import Problem, invalid
+from aws.presign import seconds_of
+from lib.documented import extend_schema
+from lib.origin import origin
+from lib.problems import Problem, invalid
 from recordings import uppy
-from recordings.presigning import seconds_of
 from recordings.uploads import MOST_PARTS
 from recordings.views import caller_id
 

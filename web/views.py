@@ -8,13 +8,14 @@ from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import providers, services, throttles
+from accounts import services, throttles
 from accounts.authentication import COOKIE, session_of, set_cookie
 from accounts.login import log_in
 from accounts.models import Session
-from recorder_project import problems
-from recorder_project.problems import Problem
-from recordings.bucket import reachable
+from accounts.providers import table as providers
+from aws.bucket import reachable
+from lib import problems
+from lib.problems import Problem
 from recordings.models import Ledger
 from web import words
 from web.signin import own_target, page, shows_problems, would_lose

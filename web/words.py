@@ -6,7 +6,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.translation.trans_real import parse_accept_lang_header
 
-from recorder_project.problems import Problem
+from lib.problems import Problem
 
 WORDS = {
     "en": {

@@ -10,9 +10,9 @@ from pytest_django.fixtures import Settings
 
 from accounts import services
 from accounts.models import Identity, Revocation
-from recordings.dynamo import days_from_now
+from lib.clock import days_from_now
 from recordings.models import Work
-from recordings.writes import finish_work
+from recordings.transactions import finish_work
 from tests.accounts.conftest import client_of, id_token, login, switch_on
 from tests.client import Answer, Client, sign_up
 from tests.signer import claims, hashed, jwks, pem, private_key, sign

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from accounts.models import Account
-from recordings.dynamo import now
+from lib.clock import now
 from recordings.models import Recording
 from tests.accounts.conftest import SignIn
 from tests.accounts.test_identities import identities, link

@@ -12,12 +12,12 @@ from django.core.management import call_command
 
 from accounts import services
 from accounts.models import Account, Identity
-from recordings import sweeping
-from recordings.dynamo import days_from_now, seconds_since
-from recordings.events import object_created
+from aws.presign import UPLOAD_SECONDS
+from lib.clock import days_from_now, seconds_since
+from operations import sweep as sweeping
+from operations.events import object_created
+from operations.sweep import sweep
 from recordings.models import MULTIPART, Ledger, Work
-from recordings.presigning import UPLOAD_SECONDS
-from recordings.sweeping import sweep
 from tests.accounts.test_sessions import another_device
 from tests.client import Client, send
 from tests.recordings.test_verifying import kinds
@@ -251,7 +251,7 @@ def test_each_piece_asks_the_ledger_anew(
 ) -> None:
     """As after tables were restored while the sweep worked."""
     closed_with(alice, 3)
-    monkeypatch.setattr("recordings.writes.BATCH", 1)
+    monkeypatch.setattr("recordings.transactions.BATCH", 1)
     with meanwhile(operation, lambda: Ledger(alice.user_id).update([Ledger.closed.remove()])):
         assert dict(sweep()) == {"unclear": 1}
     assert len(objects()) == objects_left
@@ -260,7 +260,7 @@ def test_each_piece_asks_the_ledger_anew(
 
 def test_a_long_closing_goes_on_in_slices(alice: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     closed_with(alice, 5)
-    monkeypatch.setattr("recordings.writes.BATCH", 1)
+    monkeypatch.setattr("recordings.transactions.BATCH", 1)
     turns: list[str] = []
 
     def briefly(user_id: str, until: float) -> str:
@@ -268,11 +268,11 @@ def test_a_long_closing_goes_on_in_slices(alice: Client, monkeypatch: pytest.Mon
         asked = iter((0.0, 0.0))
         clock = SimpleNamespace(monotonic=lambda: next(asked, inf))
         with monkeypatch.context() as patch:
-            patch.setattr("recordings.services.time", clock)
+            patch.setattr("recordings.library.time", clock)
             turns.append(services.finish_closing(user_id, 1.0))
         return turns[-1]
 
-    monkeypatch.setitem(sweeping.WORK, "account", briefly)
+    monkeypatch.setattr(sweeping, "finish_closing", briefly)
     assert dict(sweep()) == {"closed": 1}
     assert turns == ["going on", "going on", "closed"]
     assert remains(alice.user_id) == []

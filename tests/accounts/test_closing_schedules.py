@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from recordings import events, models, storage, sweeping, uploads
+from aws import s3
+from operations import events
+from operations import sweep as sweeping
+from recordings import models, uploads
 from tests.client import Client, declare, sha256
 from tests.recordings.exploring import Explorer
 from tests.recordings.scenes import Ticket, cut, make_parts_small, put_part
@@ -60,8 +63,8 @@ def share() -> tuple[int, str]:
 
 def hear() -> tuple[int, str]:
     """S3's events for all objects that are there."""
-    with storage.edge():
-        listed = storage.client().list_objects_v2(Bucket=settings.RECORDINGS_BUCKET)
+    with s3.edge():
+        listed = s3.client().list_objects_v2(Bucket=settings.RECORDINGS_BUCKET)
     return 200, ", ".join(events.object_created(item["Key"]) for item in listed.get("Contents", []))
 
 
@@ -98,7 +101,7 @@ def sign_up(machine: Machine) -> World:
 def put() -> None:
     row = models.Recording.find(recording_id(), ALICE.user_id)
     assert row
-    storage.client().put_object(
+    s3.client().put_object(
         Bucket=settings.RECORDINGS_BUCKET,
         Key=row.key,
         Body=CONTENT,
@@ -193,8 +196,8 @@ def check_last_look(machine: Machine, world: World, day: int) -> None:
 def late() -> None:
     """Bytes whose URL was signed before the account was closed, and whose event is lost; and an upload in parts."""
     where: Any = {"Bucket": settings.RECORDINGS_BUCKET, "Key": f"recordings/{ALICE.user_id}/{recording_id()}/late"}
-    storage.client().put_object(**where, Body=CONTENT)
-    storage.client().create_multipart_upload(**where)
+    s3.client().put_object(**where, Body=CONTENT)
+    s3.client().create_multipart_upload(**where)
 
 
 def is_closed(world: World) -> bool:

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from recorder_project.tokens import hashed
+from lib.secrets import hashed
 
 USER, SECRET = "0" * 32, "x" * 43
 ASK = """
 import gc, json, sys
 from recorder_project.wsgi import lambda_handler
-from recordings.dynamo import dynamo
+from aws.dynamo import dynamo
 before, has_client, frozen = set(sys.modules), bool(dynamo()._client), gc.get_freeze_count()
 event = {
     "version": "2.0", "rawPath": "/api/v1/recordings/", "rawQueryString": "", "isBase64Encoded": False,
@@ -37,7 +37,7 @@ print(json.dumps({
 """
 # What logins, uploads, feeds, the OpenAPI document and the sweep need: they import it when they are called.
 OTHERS = {"jwt", "cryptography", "boto3", "s3transfer", "storages", "av", "numpy", "jsonschema"}
-OTHERS |= {"drf_spectacular.openapi", "drf_spectacular.generators", "django.test", "recordings.handlers"}
+OTHERS |= {"drf_spectacular.openapi", "drf_spectacular.generators", "django.test", "operations.lambda_handler"}
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 
-from recordings import export
+from recordings.changes import export
 from recordings.models import Change, Recording
 from tests.accounts.conftest import SignIn
 from tests.client import Client, declare, sign_up

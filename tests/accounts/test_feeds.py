@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from accounts import feeds, writes
+from accounts import feeds, transactions
 from accounts.models import Account, Feed
-from recorder_project.tokens import hashed
+from lib.secrets import hashed
 from tests.accounts.test_identities import in_between
 from tests.client import HOST, Answer, Client
 from tests.state import calls, failing, remains, snapshot
@@ -129,7 +129,7 @@ def test_a_feed_made_while_the_account_closes_is_not_left_behind(
     alice: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[Answer] = []
-    in_between(monkeypatch, writes, "close_ledger", lambda: made.append(alice.post("accounts/feeds/", {})))
+    in_between(monkeypatch, transactions, "close_ledger", lambda: made.append(alice.post("accounts/feeds/", {})))
     assert alice.delete("accounts/me/").status == 202
     assert made[0].status == 201
     assert Feed.of(made[0].json["id"]) is None

@@ -9,10 +9,10 @@ import pytest
 from django.conf import settings
 
 from accounts import login as logins
-from accounts import services, writes
+from accounts import services, transactions
 from accounts.authentication import COOKIE
 from accounts.models import Account, Identity, Session
-from recordings.dynamo import days_from_now
+from lib.clock import days_from_now
 from recordings.models import Ledger, Work
 from tests.accounts.conftest import SignIn, client_of, id_token, login
 from tests.accounts.test_sessions import another_device
@@ -160,7 +160,7 @@ def test_linking_that_fails_ends_nothing(sign_in: SignIn, alice: Client) -> None
 def test_who_signs_out_while_linking_links_nothing(
     sign_in: SignIn, alice: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    in_between(monkeypatch, writes, "link", lambda: alice.post("accounts/logout/"))
+    in_between(monkeypatch, transactions, "link", lambda: alice.post("accounts/logout/"))
     answer = link(alice, "alice")
     assert (answer.status, answer.code) == (401, "invalid_key")
     assert Session.all_of(alice.user_id) == []
@@ -212,7 +212,7 @@ def test_somebody_elses_login_is_409_and_changes_nothing(sign_in: SignIn, alice:
 
 
 def test_whoever_links_first_has_it(sign_in: SignIn, alice: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    in_between(monkeypatch, writes, "link", lambda: sign_in("charlie"))
+    in_between(monkeypatch, transactions, "link", lambda: sign_in("charlie"))
     answer = link(alice, "charlie")
     assert (answer.status, answer.code) == (409, "identity_in_use")
     assert alice.get("accounts/me/").json["is_guest"]
@@ -240,7 +240,7 @@ def test_two_unlinked_at_once_leave_one(sign_in: SignIn, monkeypatch: pytest.Mon
     alice = sign_in("alice")
     link(alice, "alice at work")
     first, second = (row["id"] for row in identities(alice))
-    in_between(monkeypatch, writes, "unlink", lambda: alice.delete(f"accounts/identities/{first}/"))
+    in_between(monkeypatch, transactions, "unlink", lambda: alice.delete(f"accounts/identities/{first}/"))
     assert alice.delete(f"accounts/identities/{second}/").code == "last_identity"
     assert len(identities(alice)) == 1
 

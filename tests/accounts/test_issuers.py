@@ -8,7 +8,7 @@ from django.core.management import call_command
 from pytest_django.fixtures import Settings
 
 from accounts.models import Account, Identity
-from accounts.providers import ISSUERS, TABLE, offered
+from accounts.providers.table import ISSUERS, TABLE, offered
 from tests.accounts.conftest import SignIn, client_of, id_token, login, switch_on
 from tests.client import Answer, Client
 from tests.state import snapshot

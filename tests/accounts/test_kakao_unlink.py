@@ -18,7 +18,7 @@ def _kakao(settings: Settings) -> None:
 
 
 def kakao_user(subject: str = "123") -> Client:
-    from accounts.credentials import Proof
+    from accounts.providers.prove import Proof
 
     answer = enter_with(Proof("kakao", subject, "app"), device_name="")
     return Client(answer["auth_key"], answer["user_id"])

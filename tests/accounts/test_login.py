@@ -7,8 +7,8 @@ import pytest
 from pytest_django import Settings
 
 from accounts.models import ABSOLUTE, SLIDING, Account
-from recorder_project.tokens import hashed
-from recordings.dynamo import days_from_now
+from lib.clock import days_from_now
+from lib.secrets import hashed
 from tests.client import Client, sign_up
 from tests.state import ledger, sessions, snapshot, work
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from accounts.models import Account, Session
-from recordings.dynamo import stamp
+from lib.clock import stamp
 from recordings.models import Ledger
 from tests.client import Client
 from tests.state import sessions, snapshot

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from accounts import providers
 from accounts.models import Identity
+from accounts.providers import table as providers
 from tests.accounts.conftest import client_of, id_token, login, switch_on
 from tests.client import Client
 from tests.signer import by_hand, claims, hashed, jwks, sign

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from pytest_django.fixtures import Settings
 
-from recordings.dynamo import days_from_now
+from lib.clock import days_from_now
 from tests.accounts.conftest import SignIn
 from tests.accounts.test_identities import age
 from tests.client import Answer, Client, sign_up

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from accounts.models import ABSOLUTE, SLIDING, Account, Feed, Session
-from recorder_project.tokens import hashed, new_token
-from recordings.dynamo import now, stamp
+from lib.clock import now, stamp
+from lib.secrets import hashed, new_token
 from tests.client import Client, sign_up
 from tests.state import LONG_AGO, calls, failing, meanwhile, sessions, snapshot
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from accounts import remote
 from accounts.models import Identity
+from accounts.providers import http as remote
 from tests.accounts.conftest import client_of, login, switch_on
 from tests.client import Client
 from tests.world import HANG, HANGS_FOR, Call, World

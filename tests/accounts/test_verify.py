@@ -12,10 +12,11 @@ import pytest
 from jwt import jwks_client
 from pytest_django.fixtures import Settings
 
-from accounts import remote, verify
 from accounts.models import Replay
-from accounts.providers import offered
-from recorder_project import deadline
+from accounts.providers import http as remote
+from accounts.providers import id_tokens
+from accounts.providers.table import offered
+from lib import deadline
 from tests.accounts.conftest import login, offer
 from tests.client import Answer, Client
 from tests.signer import b64, by_hand, claims, hashed, jwk, jwks, private_key, public_pem, sign
@@ -180,7 +181,7 @@ def test_many_threads_wait_for_one_fetch(post: Post, world: World) -> None:
 
 def sub_of(id_token: str) -> str:
     """moto does not bear threads, so these go past DynamoDB."""
-    subject: str = verify.verify(offered()["corp"], id_token, "")["sub"]
+    subject: str = id_tokens.verify(offered()["corp"], id_token, "")["sub"]
     return subject
 
 
@@ -210,7 +211,7 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
         def monotonic() -> float:
             return time.monotonic() + seconds
 
-    for module in (verify, jwks_client):
+    for module in (id_tokens, jwks_client):
         monkeypatch.setattr(module, "time", Clock())
 
 

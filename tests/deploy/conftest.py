@@ -15,7 +15,7 @@ from moto.core.config import default_user_config
 from moto.moto_api._internal.models import moto_api_backend
 from pytest_django import Settings
 
-from recordings import storage
+from aws import s3
 from tests import fresh, state
 from tests.deploy.iam import Role, composite, hooked
 
@@ -91,7 +91,7 @@ def make_stack(name: str, **parameters: str) -> None:
 
 def forget_bucket() -> None:
     """The stack's bucket has another name than that of other tests."""
-    storage._files.cache_clear()
+    s3._files.cache_clear()
     state._resources.cache_clear()
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from recordings import functions, storage
-from recordings.dynamo import dynamo
+from aws import functions, s3
+from aws.dynamo import dynamo
 
 Need = tuple[str, str, tuple[tuple[str, str], ...]]  # action, resource, condition keys of the request
 
@@ -183,7 +183,7 @@ def denied(operation: str, what: str) -> ClientError:
 
 @contextmanager
 def hooked(event: str, handler: Callable[..., Any]) -> Iterator[None]:
-    clients: list[Any] = [dynamo().client, storage.client(), functions.client()]
+    clients: list[Any] = [dynamo().client, s3.client(), functions.client()]
     for client in clients:
         client.meta.events.register(event, handler)
     try:

@@ -9,8 +9,9 @@ from django.conf import settings
 from pytest_django import Settings
 
 from accounts.models import Session
-from recordings import decode_function, functions, presigning
-from recordings.handlers import handler
+from aws import functions, presign
+from operations import decode_function
+from operations.lambda_handler import handler
 from recordings.models import Excerpt, Work
 from tests.client import Client, send, sign_up
 from tests.deploy.conftest import REGION, physical, translated
@@ -111,7 +112,7 @@ def orders(settings: Settings, monkeypatch: pytest.MonkeyPatch, event_role: Role
     settings.DECODE_ANSWERS = f"arn:aws:sqs:{REGION}:123456789012:{url.rpartition('/')[2]}"
     monkeypatch.setattr(decode_function, "http", Http())
     found: list[Order] = []
-    call, sign = functions.call, presigning.presign_form
+    call, sign = functions.call, presign.presign_form
 
     def note(function: str, order: Order) -> None:
         call(function, order)
@@ -122,7 +123,7 @@ def orders(settings: Settings, monkeypatch: pytest.MonkeyPatch, event_role: Role
         return sign(key, **how)
 
     monkeypatch.setattr(functions, "call", note)
-    monkeypatch.setattr(presigning, "presign_form", ask)  # see iam.needs
+    monkeypatch.setattr(presign, "presign_form", ask)  # see iam.needs
     return found
 
 

@@ -15,10 +15,11 @@ from django.conf import settings
 from django.core.management import call_command
 from moto import mock_aws
 
-from recordings import handlers, orders
-from recordings.decoding import SECONDS
+from operations import lambda_handler
+from recordings.analysis import orders
+from recordings.analysis.decoding import SECONDS
+from recordings.library import PROOF_DAYS
 from recordings.models import SHARDS
-from recordings.services import PROOF_DAYS
 from tests.deploy.conftest import REGION, STAND_INS, TEMPLATE, make_stack, physical, translated
 from tests.project.test_documentation import MEANINGLESS, read_by_settings
 
@@ -166,13 +167,15 @@ def test_s3_tells_the_event_function_of_new_objects_and_may_call_it() -> None:
 def test_the_schedule_sweeps_every_shard_and_no_run_meets_the_next_of_its_part() -> None:
     rules = [each["Properties"] for each in of_type("AWS::Events::Rule").values()]
     assert {each["ScheduleExpression"] for each in rules} == {"rate(5 minutes)"}
-    assert handlers.SWEEP_SECONDS < 5 * 60
+    assert lambda_handler.SWEEP_SECONDS < 5 * 60
     events = [json.loads(each["Targets"][0]["Input"]) for each in rules]
-    assert all(handlers.is_schedule(event) for event in events)
+    assert all(lambda_handler.is_schedule(event) for event in events)
     swept = [shard for event in events for shard in SHARDS[event["part"] :: event["of"]]]
     assert sorted(swept) == sorted(SHARDS)
     timeout = translated()["Resources"]["EventFunction"]["Properties"]["Timeout"]
-    assert timeout - handlers.REST > handlers.SWEEP_SECONDS + SECONDS / 2, "what is begun last has its time"
+    assert timeout - lambda_handler.REST > lambda_handler.SWEEP_SECONDS + SECONDS / 2, (
+        "what is begun last has its time"
+    )
 
 
 def environment(function: str) -> dict[str, str]:
@@ -334,7 +337,7 @@ def test_there_is_an_alarm_for_each_thing_that_needs_a_person() -> None:
     }
     assert all(len(each["AlarmDescription"]) > 40 for each in alarms)
     ours = {each["MetricName"] for each in alarms if each["Namespace"] == {"Ref": "AWS::StackName"}}
-    source = (TEMPLATE.parent / "recordings/handlers.py").read_text()
+    source = (TEMPLATE.parent / "operations/lambda_handler.py").read_text()
     assert len(ours) == 2
     assert all(f'count("{name}"' in source for name in ours)
 

@@ -7,7 +7,7 @@ import pytest
 
 from examples.backup import backup
 from examples.client import ApiError, Recorder
-from recordings.handlers import handler
+from operations.lambda_handler import handler
 from tests.client import Client, sha256
 from tests.examples.conftest import Wire, response
 from tests.state import check_books, kept, objects

@@ -10,7 +10,7 @@ from pytest_django import Settings
 from examples.backup import backup
 from examples.client import ApiError, Recorder
 from examples.mirror import ASIDE, STATE, MirrorError, mirror, safe_name
-from recordings import sync
+from recordings.changes import sync
 from recordings.models import Change, Recording
 from tests.client import Client
 from tests.examples.conftest import Wire, response

@@ -9,8 +9,8 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 
-from recorder_project import deadline
-from recordings import dynamo, storage
+from aws import dynamo, s3
+from lib import deadline
 from recordings.models import SHARDS
 from tests.integration.peers import running
 
@@ -39,7 +39,7 @@ def peers() -> Iterator[None]:
     assert settings.DYNAMODB_ENDPOINT_URL
     assert settings.S3_ENDPOINT_URL
     # Seconds: the peers on a busy machine are slower than Amazon's, and no fault.
-    deadline.SECONDS, dynamo.READ_TIMEOUT, storage.READ_TIMEOUT = 600, 30, 30
+    deadline.SECONDS, dynamo.READ_TIMEOUT, s3.READ_TIMEOUT = 600, 30, 30
     with running(settings.DYNAMODB_ENDPOINT_URL, settings.S3_ENDPOINT_URL):
         yield
 

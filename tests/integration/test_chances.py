@@ -11,8 +11,8 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from django.conf import settings
 
-from recordings import storage
-from recordings.dynamo import dynamo
+from aws import s3
+from aws.dynamo import dynamo
 from tests.recordings.chances import Schedule, blocks
 from tests.recordings.scenes import playing
 from tests.recordings.states import open_account
@@ -62,7 +62,7 @@ class Live(Machine):
     def wipe(self) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(BaseClient, "_make_api_call", self.raw)
-            storage.erase("recordings/")
+            s3.erase("recordings/")
             for table, keys in TABLES.items():
                 for row in scan(table):
                     tables().delete_item(TableName=table, Key={name: row[name] for name in keys})
@@ -80,17 +80,17 @@ def scan(table: str) -> list[dict[str, Any]]:
 def versions(before: World | None) -> Mapping[str, list[Version]]:
     """Of each key, only the version that counts."""
     known = {version.etag: version for each in (before.versions if before else {}).values() for version in each}
-    listed = storage.client().list_objects_v2(Bucket=settings.RECORDINGS_BUCKET).get("Contents", [])
+    listed = s3.client().list_objects_v2(Bucket=settings.RECORDINGS_BUCKET).get("Contents", [])
     return {item["Key"]: [known.get(item["ETag"]) or got(item["Key"], item["ETag"])] for item in listed}
 
 
 def got(key: str, etag: str) -> Version:
-    answer = storage.client().get_object(Bucket=settings.RECORDINGS_BUCKET, Key=key)
+    answer = s3.client().get_object(Bucket=settings.RECORDINGS_BUCKET, Key=key)
     return Version("", answer["Body"].read(), etag)
 
 
 def uploads() -> Iterator[Upload]:
-    for item in storage.client().list_multipart_uploads(Bucket=settings.RECORDINGS_BUCKET).get("Uploads", []):
+    for item in s3.client().list_multipart_uploads(Bucket=settings.RECORDINGS_BUCKET).get("Uploads", []):
         yield Upload(item["Key"], item["UploadId"], None, ())
 
 

@@ -10,8 +10,8 @@ from typing import TypeVar
 import pytest
 
 from accounts import services
-from recordings import storage
-from recordings.sweeping import sweep
+from aws import s3
+from operations.sweep import sweep
 from tests import state
 from tests.client import Answer, Client, send
 
@@ -194,11 +194,11 @@ def test_closing_leaves_nothing(alice: Client, charlie: Client, busy: bool) -> N
     assert sweep()["failed"] == 0
     assert state.remains(alice.user_id) == []
     assert charlie.get(f"recordings/{kept['id']}/").json == kept | {"markers": []}
-    assert storage.erase(f"recordings/{alice.user_id}/")
+    assert s3.erase(f"recordings/{alice.user_id}/")
 
 
 def test_two_erase_the_same(alice: Client) -> None:
     alice.upload(b"stored")
-    with state.meanwhile("DeleteObjects", lambda: storage.erase(f"recordings/{alice.user_id}/")):
+    with state.meanwhile("DeleteObjects", lambda: s3.erase(f"recordings/{alice.user_id}/")):
         assert alice.delete("accounts/me/").status == 202
     assert state.remains(alice.user_id) == []

@@ -22,9 +22,9 @@ import httpx
 import pytest
 from django.conf import settings
 
+from aws import s3 as storage
 from examples.client import Recorder
-from recordings import storage
-from recordings.handlers import handler
+from operations.lambda_handler import handler
 from tests.integration.relay import Relay, relaying
 from tests.processes import free_port
 from tests.state import check_books, kept, snapshot

@@ -21,8 +21,8 @@ from django.conf import settings
 from django.core.management import call_command
 
 from accounts.services import set_quota
-from recordings import storage
-from recordings.handlers import handler
+from aws import s3
+from operations.lambda_handler import handler
 from tests.client import Client, sign_up
 from tests.integration import faults
 from tests.integration.devices import Account, Device
@@ -74,7 +74,7 @@ class Scale(threading.Thread):
 
 def deliver_events() -> None:
     """All that S3 would have said of what is there by now."""
-    for page in storage.list_objects("recordings/"):
+    for page in s3.list_objects("recordings/"):
         for item in page:
             event = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": {"object": {"key": item.key}}}
             handler({"Records": [event]})
@@ -96,7 +96,7 @@ def check_account(account: Account, devices: list[Device]) -> int:
         row = kept(account.user_id, id)
         assert (row.status, row.sha256) == ("ready", account.kept[id])
         assert row.verified_at
-        assert storage.digest(row.key) == account.kept[id], f"{id} is altered"
+        assert s3.digest(row.key) == account.kept[id], f"{id} is altered"
     check_books(account.user_id)
     there = stored(client)
     for device in devices:

@@ -13,8 +13,8 @@ import requests
 from botocore.config import Config
 from django.conf import settings
 
+from aws import presign
 from recorder_project.wsgi import lambda_handler
-from recordings import presigning
 from tests.client import HOST, declare, send
 
 CONTENT = b"what was said" * 1000
@@ -146,7 +146,7 @@ def test_s3_refuses_and_the_right_bytes_still_get_through(app: App, what: str) -
 
 def test_an_expired_url_is_refused_and_create_gives_a_fresh_one(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(presigning, "UPLOAD_SECONDS", 1)
+        patch.setattr(presign, "UPLOAD_SECONDS", 1)
         created = app.create()
     time.sleep(2.1)
     assert put(created["upload"]) == 403

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from aws.dynamo import dynamo
 from benchmarks.seed import content_hash, fill
-from recordings.dynamo import dynamo
 from recordings.uploads import id_of
 from tests.client import Answer, Client, declare
 

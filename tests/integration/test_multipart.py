@@ -8,8 +8,8 @@ import pytest
 import requests
 from django.conf import settings
 
+from operations.lambda_handler import handler
 from recordings import uploads
-from recordings.handlers import handler
 from recordings.models import Recording
 from tests.client import Answer, Client, declare, sha256
 from tests.state import check_books, kept, snapshot

@@ -12,8 +12,8 @@ import pytest
 from django.test import Client as Browser
 from pytest_django.fixtures import Settings
 
-from accounts import verify
 from accounts.authentication import COOKIE
+from accounts.providers import id_tokens
 from tests.client import Answer, Client, sign_up
 from tests.oidc.peer import REDIRECTS, SECRET, Provider, running
 from tests.signer import by_hand, claims, hashed, jwk, jwks, private_key, public_pem, sign
@@ -36,8 +36,8 @@ def provider(started: Provider, settings: Settings) -> Iterator[Provider]:
     settings.CLIENT_IDS = {"corp": ["web", "phone", "phone-es"]}
     settings.CLIENT_SECRETS = {"corp": SECRET}
     settings.LOGIN_REDIRECT_URIS = ["https://app.test/back"]
-    verify._keys.cache_clear()
-    verify._discovered.cache_clear()
+    id_tokens._keys.cache_clear()
+    id_tokens._discovered.cache_clear()
     started.keys_are("ok")
     yield started
     started.keys_are("ok")
@@ -128,16 +128,16 @@ def test_signatures_of_others(provider: Provider) -> None:
 
 
 def test_200_unknown_keys_cause_one_fetch(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify, "COOLDOWN", 600.0)  # longer than a busy machine needs for them
-    verify._keys.cache_clear()
+    monkeypatch.setattr(id_tokens, "COOLDOWN", 600.0)  # longer than a busy machine needs for them
+    id_tokens._keys.cache_clear()
     for number in range(200):
         assert login(id_token=forged(provider, header={"kid": f"unknown {number}"})).status == 401
     assert provider.fetches == 1
 
 
 def test_rotation_overlap_and_withdrawal(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify, "COOLDOWN", 0.0)
-    verify._keys.cache_clear()
+    monkeypatch.setattr(id_tokens, "COOLDOWN", 0.0)
+    id_tokens._keys.cache_clear()
     assert login(id_token=provider.id_token("phone")).status == 201
     both = jwks(("RS256", "next"), ("RS256", "one"), ("ES256", "two"), private=True)
     provider.use_keys(both)
@@ -146,7 +146,7 @@ def test_rotation_overlap_and_withdrawal(provider: Provider, monkeypatch: pytest
     assert login(id_token=token).status == 200
     assert login(id_token=forged(provider, sub="bob")).status == 201  # the old key still counts
     provider.use_keys(jwks(("RS256", "next"), ("ES256", "two"), private=True))
-    verify._keys(f"{provider.issuer}/jwks", 600).kept.lifespan = 0
+    id_tokens._keys(f"{provider.issuer}/jwks", 600).kept.lifespan = 0
     assert login(id_token=forged(provider, sub="carol")).code == "invalid_credential"
     assert login(id_token=provider.id_token("phone", nonce=hashed("raw")), nonce="raw").status == 200
 
@@ -164,7 +164,7 @@ def test_a_hanging_key_endpoint_is_503_once_and_quickly(provider: Provider) -> N
 def test_known_keys_do_while_the_provider_is_down(provider: Provider) -> None:
     assert login(id_token=forged(provider)).status == 201
     provider.keys_are("down")
-    verify._keys(f"{provider.issuer}/jwks", 600).kept.lifespan = 0
+    id_tokens._keys(f"{provider.issuer}/jwks", 600).kept.lifespan = 0
     assert login(id_token=forged(provider, jti="2")).status == 200
     assert login(id_token=forged(provider, "ES256", "two", jti="3")).status == 200
     assert provider.fetches == 1

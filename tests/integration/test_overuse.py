@@ -8,8 +8,8 @@ import pytest
 import requests
 from pytest_django import Settings
 
-from recordings import storage
-from recordings.handlers import handler
+from aws import s3
+from operations.lambda_handler import handler
 from tests.client import Client, declare, sha256
 from tests.client import send as put
 from tests.integration.test_concurrency import device
@@ -74,7 +74,7 @@ def watch(client: Client, over: threading.Event, seen: list[int]) -> None:
 
 def settle(client: Client) -> None:
     """S3's events for what is there, as it would send them."""
-    keys = [item.key for page in storage.list_objects(f"recordings/{client.user_id}/") for item in page]
+    keys = [item.key for page in s3.list_objects(f"recordings/{client.user_id}/") for item in page]
     records = [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": {"object": {"key": k}}} for k in keys]
     if records:
         handler({"Records": records})
@@ -104,5 +104,5 @@ def test_racing_is_no_way_around_the_quota(alice: Client, seed: int) -> None:
         assert found is not None
         assert (found.key, found.size, found.sha256) == (key, len(content), sha256(content))
     assert sum(map(len, stored.values())) <= ledger(alice.user_id).used_bytes <= QUOTA
-    assert list(storage.list_uploads("")) in ([], [[]])
+    assert list(s3.list_uploads("")) in ([], [[]])
     check_books(alice.user_id)

@@ -9,7 +9,8 @@ import requests
 from botocore.config import Config
 from django.conf import settings
 
-from recordings import presigning, storage
+from aws import presign
+from aws import s3 as storage
 from tests.client import sha256
 
 KEY = "recordings/a/b/c"
@@ -17,7 +18,7 @@ BODY = b"some sound" * 100
 
 
 def put(body: bytes = BODY, url: str = "", **changed: str) -> int:
-    signed, headers = presigning.presign_put(KEY, size=len(BODY), sha256=sha256(BODY), content_type="audio/wav")
+    signed, headers = presign.presign_put(KEY, size=len(BODY), sha256=sha256(BODY), content_type="audio/wav")
     headers |= {name.replace("_", "-"): value for name, value in changed.items()}
     return requests.put(url or signed, data=body, headers=headers, timeout=60).status_code
 
@@ -45,7 +46,7 @@ def test_refuses_anything_else(status: int, body: bytes, changed: dict[str, str]
 
 
 def test_refuses_another_key_of_the_bucket() -> None:
-    signed, _ = presigning.presign_put(KEY, size=len(BODY), sha256=sha256(BODY), content_type="audio/wav")
+    signed, _ = presign.presign_put(KEY, size=len(BODY), sha256=sha256(BODY), content_type="audio/wav")
     assert put(url=signed.replace("/a/b/", "/x/b/")) == 403
 
 

@@ -13,7 +13,7 @@ import pytest
 import requests
 from django.conf import settings
 
-from recordings import presigning, storage
+from aws import presign, s3
 from tests.client import sha256
 from tests.state import objects
 
@@ -57,7 +57,7 @@ changes = pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 
 @pytest.fixture(autouse=True)
 def somebody_elses() -> None:
-    storage.save(OTHER, SECRET, "audio/wav")
+    s3.save(OTHER, SECRET, "audio/wav")
 
 
 @pytest.fixture
@@ -68,12 +68,12 @@ def seven_hours_ago(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def to_put(body: bytes = BODY) -> tuple[str, dict[str, str]]:
-    return presigning.presign_put(KEY, size=len(body), sha256=sha256(body), content_type="audio/wav")
+    return presign.presign_put(KEY, size=len(body), sha256=sha256(body), content_type="audio/wav")
 
 
 def to_get(**changed: Any) -> str:
     given: Any = {"name": "Talk.wav", "content_type": "audio/wav", "trusted": True, "inline": False} | changed
-    return presigning.presign_get(KEY, **given)
+    return presign.presign_get(KEY, **given)
 
 
 def send(method: str, url: str, **given: Any) -> int:
@@ -93,7 +93,7 @@ def test_a_put_url_is_for_nothing_else(change: Change) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "PATCH"])
 def test_a_put_url_is_for_put(method: str) -> None:
-    storage.save(KEY, BODY, "audio/wav")
+    s3.save(KEY, BODY, "audio/wav")
     url, headers = to_put()
     assert 400 <= send(method, url, headers=headers) < 500
     unharmed(there=True)
@@ -127,7 +127,7 @@ def test_a_put_url_ends(seven_hours_ago: None) -> None:
 
 @changes
 def test_a_get_url_is_for_nothing_else(change: Change) -> None:
-    storage.save(KEY, BODY, "audio/wav")
+    s3.save(KEY, BODY, "audio/wav")
     answer = requests.get(change(to_get()), timeout=20)
     assert 400 <= answer.status_code < 500
     assert SECRET not in answer.content
@@ -136,14 +136,14 @@ def test_a_get_url_is_for_nothing_else(change: Change) -> None:
 
 @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
 def test_a_get_url_is_for_get(method: str) -> None:
-    storage.save(KEY, BODY, "audio/wav")
+    s3.save(KEY, BODY, "audio/wav")
     assert 400 <= send(method, to_get(), data=BODY) < 500
     unharmed(there=True)
 
 
 def test_a_get_url_decides_the_type_and_the_name() -> None:
     """Whatever type the object has: S3 sends no nosniff, so the type is part of what is signed."""
-    storage.save(KEY, BODY, "text/html")
+    s3.save(KEY, BODY, "text/html")
     for inline, kind in ((True, "inline"), (False, "attachment")):
         url = to_get(inline=inline)
         answer = requests.get(url, timeout=20)
@@ -154,18 +154,18 @@ def test_a_get_url_decides_the_type_and_the_name() -> None:
 
 
 def test_a_get_url_ends(seven_hours_ago: None) -> None:
-    storage.save(KEY, BODY, "audio/wav")
+    s3.save(KEY, BODY, "audio/wav")
     assert send("GET", to_get()) == 403
 
 
 @pytest.fixture
 def upload_id() -> str:
-    return storage.start_multipart(KEY, "audio/wav")
+    return s3.start_multipart(KEY, "audio/wav")
 
 
 @pytest.fixture
 def part(upload_id: str) -> tuple[str, dict[str, str]]:
-    return presigning.presign_part(KEY, upload_id, 2, size=len(BODY), sha256=sha256(BODY))
+    return presign.presign_part(KEY, upload_id, 2, size=len(BODY), sha256=sha256(BODY))
 
 
 @changes
@@ -173,14 +173,14 @@ def test_a_part_url_is_for_nothing_else(upload_id: str, part: tuple[str, dict[st
     if change == CHANGES["a part"]:
         change = put("partNumber=2", "partNumber=3")
     assert 400 <= send("PUT", change(part[0]), data=BODY, headers=part[1]) < 500
-    assert storage.list_parts(KEY, upload_id) == []
+    assert s3.list_parts(KEY, upload_id) == []
     unharmed()
 
 
 def test_a_part_url_is_for_one_upload(upload_id: str, part: tuple[str, dict[str, str]]) -> None:
-    another = storage.start_multipart(KEY, "audio/wav")
+    another = s3.start_multipart(KEY, "audio/wav")
     assert send("PUT", part[0].replace(upload_id, another), data=BODY, headers=part[1]) == 403
-    assert storage.list_parts(KEY, another) == []
+    assert s3.list_parts(KEY, another) == []
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_a_part_url_is_for_one_upload(upload_id: str, part: tuple[str, dict[str,
 def test_a_part_url_is_for_its_bytes(upload_id: str, part: tuple[str, dict[str, str]], body: bytes) -> None:
     assert 400 <= send("PUT", part[0], data=body, headers=part[1]) < 500
     assert 400 <= send("PUT", part[0], data=body) < 500  # nor without the checksum
-    assert storage.list_parts(KEY, upload_id) == []
+    assert s3.list_parts(KEY, upload_id) == []
     assert send("PUT", part[0], data=BODY, headers=part[1]) == 200
 
 
@@ -198,11 +198,11 @@ def test_a_part_url_neither_lists_nor_ends_the_upload(
     upload_id: str, part: tuple[str, dict[str, str]], method: str
 ) -> None:
     assert 400 <= send(method, part[0], headers=part[1]) < 500
-    assert storage.list_parts(KEY, upload_id) == []
+    assert s3.list_parts(KEY, upload_id) == []
 
 
 def test_a_part_url_ends(upload_id: str, seven_hours_ago: None) -> None:
-    url, headers = presigning.presign_part(KEY, upload_id, 1, size=len(BODY), sha256=sha256(BODY))
+    url, headers = presign.presign_part(KEY, upload_id, 1, size=len(BODY), sha256=sha256(BODY))
     assert send("PUT", url, data=BODY, headers=headers) == 403
 
 
@@ -220,7 +220,7 @@ def test_a_form_holds_what_its_policy_names(changed: dict[str, str]) -> None:
     """This S3 lets some fields pass that the policy does not name, such as `acl`; Amazon's lets none (AccessDenied).
     That the policy names each field, and no more, tests/recordings/test_presigned.py says.
     """
-    given = presigning.presign_post(KEY, size=len(BODY), sha256=sha256(BODY), content_type="audio/wav")
+    given = presign.presign_post(KEY, size=len(BODY), sha256=sha256(BODY), content_type="audio/wav")
     form = {name: (None, value) for name, value in (given["fields"] | changed).items()}
     status = requests.post(given["url"], files=[*form.items(), ("file", BODY)], timeout=20).status_code
     assert 400 <= status < 500

@@ -5,8 +5,8 @@ import io
 import av
 import requests
 
-from recordings.handlers import handler
-from recordings.hearing import hear
+from operations.lambda_handler import handler
+from recordings.analysis.analyse import hear
 from tests.client import HOST, Client, sign_up
 from tests.recordings.test_sharing import make, token_of
 from tests.sound import encode, tone

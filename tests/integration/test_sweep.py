@@ -3,8 +3,8 @@
 import time
 
 from benchmarks.seed import content_hash, recording
+from operations.sweep import sweep
 from recordings.models import Change, Ledger, Recording, due_shard
-from recordings.sweeping import sweep
 from recordings.uploads import id_of
 from tests.client import sign_up
 from tests.state import LONG_AGO, check_books, ledger

@@ -20,11 +20,11 @@ from django.conf import settings
 from pynamodb.exceptions import UpdateError
 from pynamodb.expressions.update import Action
 
-from recorder_project.paging import load_cursor
-from recordings.dynamo import dynamo
-from recordings.events import object_created
+from aws.dynamo import dynamo
+from lib.paging import load_cursor
+from operations.events import object_created
+from operations.sweep import sweep
 from recordings.models import Change, Ledger, Recording, due_shard
-from recordings.sweeping import sweep
 from recordings.uploads import id_of
 from tests import state
 from tests.client import Answer, Client, send, sha256

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import requests
 
-from recordings import presigning, storage
-from recordings.events import object_created
+from aws import presign, s3
+from operations.events import object_created
 from recordings.models import Ledger
 from tests.client import Client, sha256
 from tests.state import check_books, kept
@@ -43,8 +43,8 @@ def test_one_form(alice: Client, uppy: Uppy) -> None:
     assert alice.get(f"recordings/{id_in(given['fields'])}/").json["verified_at"]
     stored = requests.get(alice.get(f"recordings/{id_in(given['fields'])}/download/").headers["Location"], timeout=20)
     assert (stored.content, stored.headers["Content-Type"]) == (CONTENT, "application/octet-stream")  # it is no sound
-    assert storage.content_type(key) == "audio/wav"
-    assert storage.stat(key) == storage.Stored(len(CONTENT), sha256(CONTENT))
+    assert s3.content_type(key) == "audio/wav"
+    assert s3.stat(key) == s3.Stored(len(CONTENT), sha256(CONTENT))
 
 
 @pytest.mark.parametrize(
@@ -67,18 +67,18 @@ def test_another_form_is_refused(uppy: Uppy, content: bytes, changed: dict[str, 
     given = uppy.params(CONTENT).json
     refused = submit(given, content, **changed)
     assert 400 <= refused.status_code < 500, refused.text
-    assert storage.stat(given["fields"]["key"]) is None
-    assert storage.stat("recordings/another") is None
+    assert s3.stat(given["fields"]["key"]) is None
+    assert s3.stat("recordings/another") is None
     assert submit(given, CONTENT).status_code == 201
 
 
 def test_an_expired_form_is_refused(uppy: Uppy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(presigning, "UPLOAD_SECONDS", -1)
+    monkeypatch.setattr(presign, "UPLOAD_SECONDS", -1)
     given = uppy.params(CONTENT).json
     refused = submit(given, CONTENT)
     assert refused.status_code == 403
     assert "expired" in refused.text
-    assert storage.stat(given["fields"]["key"]) is None
+    assert s3.stat(given["fields"]["key"]) is None
 
 
 def test_parts(alice: Client, uppy: Uppy) -> None:
@@ -110,7 +110,7 @@ def test_wrong_bytes_in_parts(alice: Client, uppy: Uppy) -> None:
     again = uppy.begin(LARGEST).json
     assert uppy.complete(again, uppy.send(again, LARGEST)).status == 200
     assert object_created(again["key"]) == "ready"
-    assert storage.stat(upload["key"]) is None
+    assert s3.stat(upload["key"]) is None
     check_books(alice.user_id)
 
 

@@ -13,7 +13,8 @@ import requests
 from django.conf import settings
 from django.core.management import call_command
 
-from recordings import storage, verifying
+from aws import s3 as storage
+from operations.fsck import check as verifying
 from recordings.models import Change, Ledger
 from tests.client import Client, sha256
 from tests.state import check_books, kept

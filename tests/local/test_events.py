@@ -8,7 +8,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from local import events
-from recordings import handlers
+from operations import lambda_handler
 from tests.local.test_aws import BODY, Aws, aws  # noqa: F401 - the fixture
 
 
@@ -95,4 +95,4 @@ def test_it_sweeps_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
         events.sweep()
     assert waits == [events.SWEEP_AFTER, events.SWEEP_EVERY, events.SWEEP_EVERY]
     assert len(asked) == 2
-    assert all(map(handlers.is_schedule, asked))
+    assert all(map(lambda_handler.is_schedule, asked))

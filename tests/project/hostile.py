@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import tests.project.loaded  # noqa: F401 - for what Hypothesis tries
 from accounts.authentication import COOKIE
-from recorder_project.parsers import MAX_JSON_BYTES
+from lib.parsers import MAX_JSON_BYTES
 from tests.client import HOST, declare
 
 AUDIO = b"RIFF, more or less"

@@ -8,6 +8,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-for package in ("accounts", "recordings", "recorder_project", "web"):
+for package in ("lib", "aws", "recordings", "accounts", "operations", "web", "recorder_project"):
     for module in pkgutil.walk_packages([str(ROOT / package)], f"{package}."):
         importlib.import_module(module.name)

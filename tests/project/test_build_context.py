@@ -43,6 +43,6 @@ def test_the_sources_are_all_in() -> None:
     for name in ("manage.py", "requirements.txt", "entrypoint.sh", "web/package-lock.json", "image/prune.py"):
         assert (ROOT / name).exists()
         assert not ignored(name)
-    for package in ("accounts", "recordings", "recorder_project", "web"):
+    for package in ("lib", "aws", "recordings", "accounts", "operations", "web", "recorder_project"):
         for source in (ROOT / package).rglob("*.py"):
             assert not ignored(str(source.relative_to(ROOT))), source

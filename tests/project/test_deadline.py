@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from accounts import remote
-from recorder_project import deadline
-from recordings import dynamo, presigning, storage
+from accounts.providers import http as remote
+from aws import dynamo, presign, s3
+from lib import deadline
 from tests.client import Answer, Client, send
 from tests.state import before_each, kept, put, snapshot
 
@@ -25,10 +25,10 @@ API_GATEWAY = 29  # seconds, https://docs.aws.amazon.com/apigateway/latest/devel
 def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A server that takes connections and says nothing, and time-outs that are soon over."""
     monkeypatch.setattr(dynamo, "READ_TIMEOUT", 0.05)
-    monkeypatch.setattr(storage, "READ_TIMEOUT", 0.05)
+    monkeypatch.setattr(s3, "READ_TIMEOUT", 0.05)
     monkeypatch.setattr(dynamo, "RETRIES", 0)
-    monkeypatch.setattr(storage, "TRIES", 1)
-    made = (dynamo.dynamo, storage._s3, storage._files, presigning._signer)
+    monkeypatch.setattr(s3, "TRIES", 1)
+    made = (dynamo.dynamo, s3._s3, s3._files, presign._signer)
     with socket.create_server(("127.0.0.1", 0)) as server:
         for each in made:
             each.cache_clear()
@@ -110,7 +110,7 @@ def test_what_drips_is_read_until_the_deadline(
 
     monkeypatch.setattr(deadline, "SECONDS", 5)
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "get", lambda key: {"Body": SimpleNamespace(iter_chunks=dripping)})
+        patch.setattr(s3, "get", lambda key: {"Body": SimpleNamespace(iter_chunks=dripping)})
         unavailable(alice.post(f"recordings/{row.id}/complete/"))
     assert len(read) == 6
     assert kept(alice.user_id, row.id).status == "uploading"
@@ -122,7 +122,7 @@ def test_the_worst_that_can_come_ends_in_time() -> None:
     which does not begin: `random() * 2 ** tries` seconds, as its standard mode has it. A provider has `remote.SECONDS`
     for the connection and the headers, and for the body, in which one read may begin at the very end.
     """
-    configs: list[Any] = [client.meta.config for client in (dynamo.dynamo().client, storage.client())]
+    configs: list[Any] = [client.meta.config for client in (dynamo.dynamo().client, s3.client())]
     assert all(config.retries["mode"] == "standard" for config in configs)
     tries = [
         config.connect_timeout + config.read_timeout + 2.0 ** (config.retries["total_max_attempts"] - 2)

@@ -61,12 +61,12 @@ def test_every_setting_that_is_read_is_documented_and_the_other_way_round() -> N
 def test_nobody_else_reads_the_environment() -> None:
     readers = [
         path.relative_to(ROOT).as_posix()
-        for package in ("local", "recorder_project", "accounts", "recordings", "web")
+        for package in ("lib", "aws", "recordings", "accounts", "operations", "web", "local", "recorder_project")
         for path in (ROOT / package).rglob("*.py")
         if re.search(r"os\.environ(\[|\.get)|getenv", path.read_text())
     ]
     # The last one hands on, unread, what its process needs to find Python's own library.
-    assert sorted(readers) == ["local/aws.py", "recorder_project/settings.py", "recordings/decoding.py"]
+    assert sorted(readers) == ["local/aws.py", "recorder_project/settings.py", "recordings/analysis/decoding.py"]
 
 
 def test_every_link_in_docs_leads_somewhere() -> None:
@@ -89,15 +89,13 @@ def explained(section: str) -> set[str]:
 
 
 def test_everything_that_carry_over_does_is_explained() -> None:
-    text = "".join((ROOT / f"{name}/carrying.py").read_text() for name in ("accounts", "recordings"))
+    text = "".join(path.read_text() for path in (ROOT / "operations/restore").glob("*.py"))
     assert set(re.findall(r'Carried\(\s*"([a-z_]+)"', text)) == explained("After tables were brought back")
 
 
 def test_everything_that_verify_storage_finds_is_explained() -> None:
     kinds = re.compile(r'"((?:dangling|foreign|leftover|missing|no|orphan|stale|wrong)_[a-z]+|unreadable)"')
-    found = set()
-    for name in ("verifying", "row_checks", "ledger_checks", "share_checks", "differences"):
-        found |= set(kinds.findall((ROOT / f"recordings/{name}.py").read_text()))
+    found = set(kinds.findall("".join(path.read_text() for path in (ROOT / "operations/fsck").glob("*.py"))))
     assert found == explained("What it finds")
     assert len(found) > 10
 

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.test import RequestFactory
 
-from recorder_project.headers import Headers
+from lib.headers import Headers
 from tests.client import Client
 
 BUCKET = f"https://{settings.RECORDINGS_BUCKET}.s3.{settings.AWS_REGION}.amazonaws.com"

@@ -13,8 +13,8 @@ import pytest
 from django.conf import settings
 from pytest_django import Settings
 
-from recorder_project import logs
-from recordings.handlers import handler
+from lib import logs
+from operations.lambda_handler import handler
 from tests.client import Client, send, sign_up
 from tests.state import calls, failing, kept, make_due
 
@@ -93,7 +93,7 @@ def test_a_fault_is_told_by_where_it_was_and_not_by_what_it_said(
     def fail(*_: object, **__: object) -> None:
         raise ValueError(f"{NAME} of {alice.auth_key}")
 
-    monkeypatch.setattr("recordings.services.settle", fail)
+    monkeypatch.setattr("recordings.library.settle", fail)
     id = alice.upload(b"x" * 100).json["id"]
     answer = alice.patch(f"recordings/{id}/", {"name": "Other"})
     assert (answer.status, answer.code) == (500, "internal_error")
@@ -102,7 +102,7 @@ def test_a_fault_is_told_by_where_it_was_and_not_by_what_it_said(
     assert told[0]["message"] == "Internal Server Error: /api/v1/recordings/{id}/"
     assert told[0]["exceptions"][0]["type"] == "builtins.ValueError"
     assert told[0]["exceptions"][0]["at"][-1].startswith("tests/project/test_logs.py:")
-    assert any("recordings/services.py:" in place for place in told[0]["exceptions"][0]["at"])
+    assert any("recordings/library.py:" in place for place in told[0]["exceptions"][0]["at"])
     assert told[1]["code"] == "internal_error"
 
 

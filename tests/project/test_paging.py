@@ -3,8 +3,8 @@
 import pytest
 from pytest_django import Settings
 
-from recorder_project.paging import dump_cursor, load_cursor
-from recorder_project.problems import Problem
+from lib.paging import dump_cursor, load_cursor
+from lib.problems import Problem
 
 
 @pytest.mark.parametrize("position", [None, 0, "한글", ["2026-01-01T00:00:00.000Z", "0" * 32], [1, 2]])

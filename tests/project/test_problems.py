@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from recorder_project import problems
-from recordings import services
+from lib import problems
+from recordings import library
 from tests.client import HOST, Answer, Client
 from tests.project.wsgi import call
 from tests.state import failing
@@ -125,7 +125,7 @@ def test_a_host_that_is_not_served(alice: Client, host: str) -> None:
 @pytest.mark.parametrize("debug", [False, True])
 def test_a_fault_of_ours(alice: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch, debug: bool) -> None:
     settings.DEBUG = debug
-    monkeypatch.setattr(services, "page", lambda *_, **__: int("secret inside"))
+    monkeypatch.setattr(library, "page", lambda *_, **__: int("secret inside"))
     answer = alice.get("recordings/")
     problem(answer, 500, "internal_error", detail="Something failed here; it is logged. Nothing was lost.")
     assert "secret inside" not in answer.content.decode()

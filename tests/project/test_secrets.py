@@ -16,8 +16,9 @@ import yaml
 from django.conf import settings
 from pytest_django.fixtures import Settings
 
-from accounts import credentials, providers
 from accounts.authentication import COOKIE
+from accounts.providers import prove
+from accounts.providers import table as providers
 from tests.accounts.conftest import id_token, offer, switch_on
 from tests.client import HOST, Answer, Client, send, sign_up
 from tests.signer import jwks, pem, private_key
@@ -250,7 +251,7 @@ def test_a_closed_account_leaves_no_word_of_it(world: World, log: io.StringIO) -
 
 
 def test_reprs_hold_no_secret(world: World) -> None:
-    proof = credentials.Proof("apple", "001", "app", refresh_token=REFRESH)
+    proof = prove.Proof("apple", "001", "app", refresh_token=REFRESH)
     assert REFRESH not in repr(proof)
     shown = repr(list(providers.offered().values()))
     assert CLIENT_SECRET not in shown

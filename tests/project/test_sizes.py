@@ -9,7 +9,7 @@ import pytest
 from django.core.files import uploadhandler
 from pytest_django import Settings
 
-from recorder_project.parsers import MAX_JSON_BYTES
+from lib.parsers import MAX_JSON_BYTES
 from recorder_project.wsgi import lambda_handler
 from recordings.models import Recording
 from tests.client import Client, sign_up

@@ -16,7 +16,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 from django.conf import settings
 
-from recordings import events, storage
+from aws import s3
+from operations import events
 from recordings.uploads import id_of
 from tests.client import Client, declare, sha256
 from tests.recordings.books import Books, check_step
@@ -48,9 +49,9 @@ def ask(method: str, path: str, body: Any = None, **headers: str) -> tuple[int, 
 def put(key: str, content: bytes) -> tuple[int, str]:
     """A client's PUT to the URL of any attempt, as late as it likes."""
     proof: Any = {"ChecksumSHA256": checksum(content), "ChecksumAlgorithm": "SHA256", "IfNoneMatch": "*"}
-    with storage.edge():
+    with s3.edge():
         try:
-            storage.client().put_object(Bucket=settings.RECORDINGS_BUCKET, Key=key, Body=content, **proof)
+            s3.client().put_object(Bucket=settings.RECORDINGS_BUCKET, Key=key, Body=content, **proof)
         except ClientError as error:
             if error.response["Error"]["Code"] != "PreconditionFailed":
                 raise

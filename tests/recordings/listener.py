@@ -1,5 +1,5 @@
 """A process as those are that handle events: it has every file of a folder listened to, with all the tries that
-hearing.py gives, and says what came of each and what it took. `python -m tests.recordings.listener FOLDER`
+analyse.py gives, and says what came of each and what it took. `python -m tests.recordings.listener FOLDER`
 """
 
 import json
@@ -28,16 +28,16 @@ class Held(BytesIO):
 def main(folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (ROOM, ROOM))
     django.setup()
-    from recordings import reader, storage
-    from recordings.decoding import SECONDS
-    from recordings.handlers import handler  # noqa: F401 - what such a process has loaded
-    from recordings.hearing import TRIES, listen
+    from aws import object_reader, s3
+    from operations.lambda_handler import handler  # noqa: F401 - what such a process has loaded
+    from recordings.analysis.analyse import TRIES, listen
+    from recordings.analysis.decoding import SECONDS
     from recordings.models import Recording
 
-    storage.client()
+    s3.client()
     for path in sorted(folder.iterdir()):
         content = path.read_bytes()
-        reader.open_object = lambda key, content=content: Held(content)  # type: ignore[assignment, misc]
+        object_reader.open_object = lambda key, content=content: Held(content)  # type: ignore[assignment, misc]
         row, before = Recording(path.name, "0" * 32, attempt="0" * 32), spent()
         said: dict[str, object] = {"name": path.name}
         for tries in range(TRIES + 1):

@@ -18,7 +18,10 @@ from botocore.exceptions import ClientError
 from django.conf import settings
 
 from accounts.authentication import AuthKeyAuthentication
-from recordings import events, models, storage, sweeping, uploads
+from aws import s3
+from operations import events
+from operations import sweep as sweeping
+from recordings import models, uploads
 from tests.client import Client, declare, sha256
 from tests.recordings.stepping import Machine, Operation
 from tests.recordings.worlds import World, checksum
@@ -87,7 +90,7 @@ def playing(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         monkeypatch.setattr(authentication, "authenticate", lambda *_: (user, user))
     monkeypatch.setattr(sweeping, "SHARDS", ["0"])
     monkeypatch.setattr(sweeping, "THREADS", {})
-    for module in ("models", "writes", "uploads"):
+    for module in ("models", "transactions", "uploads"):
         monkeypatch.setattr(f"recordings.{module}.due_shard", lambda _: "0")
     make_parts_small(monkeypatch)
     logging.disable()
@@ -111,8 +114,8 @@ def sweep() -> tuple[int, str]:
 
 def hear() -> tuple[int, str]:
     """S3's events for all objects that are there. Each is its own invocation, and may come at any time."""
-    with storage.edge():
-        listed = storage.client().list_objects_v2(Bucket=settings.RECORDINGS_BUCKET)
+    with s3.edge():
+        listed = s3.client().list_objects_v2(Bucket=settings.RECORDINGS_BUCKET)
     return 200, ", ".join(events.object_created(item["Key"]) for item in listed.get("Contents", []))
 
 
@@ -151,9 +154,9 @@ def cut(content: bytes) -> list[bytes]:
 def put_part(ticket: Ticket, number: int, content: bytes) -> tuple[int, str]:
     """A client's own call to S3, which answers it even where the upload is over."""
     where: Any = {"Bucket": settings.RECORDINGS_BUCKET, "Key": ticket.key, "UploadId": ticket.upload_id}
-    with storage.edge():
+    with s3.edge():
         try:
-            storage.client().upload_part(**where, PartNumber=number, Body=content)
+            s3.client().upload_part(**where, PartNumber=number, Body=content)
         except ClientError as error:
             if error.response["Error"]["Code"] != "NoSuchUpload":
                 raise
@@ -208,7 +211,7 @@ def bring_in(content: bytes, *, by_uppy: bool = False) -> Act:
                 finish(ticket) if by_uppy else call("POST", f"{id}/complete/")
             elif row.awaits_bytes:
                 proof: Any = {"ChecksumSHA256": checksum(content), "ChecksumAlgorithm": "SHA256"}
-                storage.client().put_object(Bucket=settings.RECORDINGS_BUCKET, Key=row.key, Body=content, **proof)
+                s3.client().put_object(Bucket=settings.RECORDINGS_BUCKET, Key=row.key, Body=content, **proof)
             hear()
         answer = Client().get(f"recordings/{id}/")
         return answer.status, "verified" if answer.json.get("verified_at") else str(answer.json.get("status"))

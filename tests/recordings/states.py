@@ -6,7 +6,8 @@ from typing import Any
 
 from django.conf import settings
 
-from recordings import dynamo, models, storage, uploads, writes
+from aws import dynamo, s3
+from recordings import models, transactions, uploads
 from tests.client import sha256
 from tests.recordings.scenes import CONTENTS, LONG, SCENES, USER, cut, put_part, ticket_in
 from tests.recordings.stepping import History, Machine, Operation, Outcome
@@ -54,7 +55,7 @@ class Given:
         def act() -> None:
             row = models.Recording.find(self.id, USER)
             assert row
-            storage.client().put_object(Bucket=settings.RECORDINGS_BUCKET, Key=row.key, Body=content, **params)
+            s3.client().put_object(Bucket=settings.RECORDINGS_BUCKET, Key=row.key, Body=content, **params)
 
         return self.run(world, act, f"put {content!r} {params}")
 
@@ -74,12 +75,12 @@ class Given:
         """The bucket's lifecycle has ended the multipart upload."""
         ticket = ticket_in(world)
         assert ticket
-        return self.run(world, lambda: storage.abort_multipart(ticket.key, ticket.upload_id), f"end {ticket}")
+        return self.run(world, lambda: s3.abort_multipart(ticket.key, ticket.upload_id), f"end {ticket}")
 
 
 def open_account() -> None:
     write = dynamo.transaction()
-    writes.open_ledger(write, USER, is_guest=False)
+    transactions.open_ledger(write, USER, is_guest=False)
     dynamo.commit(write)
 
 

@@ -30,12 +30,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.response import StreamingBody
 from django.conf import settings
 
-from recorder_project.problems import Problem
+from lib.problems import Problem
 from tests.recordings import worlds
 from tests.recordings.worlds import Ids, World
 
 START = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
-MODULES = ("recordings.", "accounts.", "recorder_project.tokens")
+MODULES = ("recordings.", "accounts.", "operations.", "aws.", "lib.clock", "lib.secrets")
 # Of an object: nobody looks, or worlds don't say it; and answers that are equal lead to fewer places.
 UNREAD, SAID = ("VersionId",), {"ContentType": "audio/wav"}
 

@@ -1,4 +1,4 @@
-"""recordings.audio: what every form of sound says of itself, whole, cut off, damaged or not sound at all."""
+"""recordings.analysis.audio: what every form of sound says of itself, whole, cut off, damaged or not sound at all."""
 
 import io
 import random
@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recordings import audio
-from recordings.envelope import Envelope, find_sound
-from recordings.facts import Facts
-from recordings.segments import pack, unpack
+from recordings.analysis import audio
+from recordings.analysis.facts import Facts
+from recordings.analysis.segments import pack, unpack
+from recordings.analysis.waveform import Envelope, find_sound
 from tests.sound import FORMS, encode, rate_of, silence, tone
 
 CLIPS = Path(__file__).parent.parent / "audio"

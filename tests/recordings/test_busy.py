@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from operations.sweep import sweep
 from recordings.models import MULTIPART, Ledger, Recording
-from recordings.sweeping import sweep
 from tests.client import Answer, Client
 from tests.recordings.test_events import tell
 from tests.state import before_each, calls, kept, objects, put, row, snapshot, work
@@ -21,7 +21,7 @@ AUDIO, OTHER = b"RIFF, more or less", b"other bytes......."
 def _time_flies(monkeypatch: pytest.MonkeyPatch) -> None:
     """2 seconds between looks at the clock."""
     clock = count(step=2)
-    monkeypatch.setattr("recordings.services.time", SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _: 0))
+    monkeypatch.setattr("recordings.library.time", SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _: 0))
 
 
 @contextmanager

@@ -3,9 +3,9 @@
 import pytest
 from pytest_django import Settings
 
-from recordings import storage
-from recordings.dynamo import days_from_now, now
-from recordings.storage import Stored
+from aws import s3
+from aws.s3 import Stored
+from lib.clock import days_from_now, now
 from tests.client import Answer, Client, send, sha256
 from tests.state import calls, changes, check_books, failing, kept, ledger, meanwhile, objects, put, snapshot
 
@@ -123,8 +123,8 @@ def test_never_takes_a_hash_of_hashes_for_the_hash(alice: Client, monkeypatch: p
     put(row.key, AUDIO)
     head = {"ContentLength": len(AUDIO), "ChecksumSHA256": "AAAA-2"}
     with monkeypatch.context() as patch:
-        patch.setattr(storage.client(), "head_object", lambda **_: head)
-        assert storage.stat(row.key) == Stored(len(AUDIO), None)
+        patch.setattr(s3.client(), "head_object", lambda **_: head)
+        assert s3.stat(row.key) == Stored(len(AUDIO), None)
         assert complete(alice, row.id).json["status"] == "ready"
 
 

@@ -5,8 +5,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pytest_django import Settings
 
-from recordings import storage
-from recordings.dynamo import days_from_now
+from aws import s3
+from lib.clock import days_from_now
 from recordings.models import MULTIPART, Recording
 from tests.client import Client, declare, send, sha256
 from tests.state import (
@@ -214,7 +214,7 @@ def test_an_upload_that_is_begun_anew_by_two_is_what_the_last_one_said(alice: Cl
     """Its multipart upload has ended; somebody else, who is faster, declares it small enough for one PUT."""
     id = alice.create(AUDIO, size=MULTIPART).json["recording"]["id"]
     stored = kept(alice.user_id, id)
-    storage.abort_multipart(stored.key, stored.upload_id)
+    s3.abort_multipart(stored.key, stored.upload_id)
     with meanwhile("CreateMultipartUpload", lambda: alice.create(AUDIO)):
         answer = alice.create(AUDIO, size=MULTIPART)
     assert (answer.json["recording"]["size"], answer.json["upload"]["kind"]) == (len(AUDIO), "single")

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from recorder_project.problems import Problem
-from recordings import cutting, reader
+from aws import object_reader
+from lib.problems import Problem
+from operations.sweep import sweep
+from recordings.analysis import cut as cutting
 from recordings.models import Excerpt, Recording, Share
-from recordings.sweeping import sweep
 from tests.client import Client
 from tests.recordings.test_events import tell
 from tests.recordings.test_sharing import expire, listed, make, revoke, stored
@@ -456,7 +457,7 @@ def test_a_share_whose_row_is_lost_goes(alice: Client, recording: Recording) -> 
 def test_bytes_past_the_first_block_are_read_too(
     alice: Client, recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader.Reader, "BLOCK", 1000)
+    monkeypatch.setattr(object_reader.Reader, "BLOCK", 1000)
     made = make(alice, recording.id, start=6.5, end=7.5)
     assert tell(recording.order_key(made["id"])) == {"ready": 1}
     assert Heard(objects()[recording.excerpt_key(made["id"])]).pitch(0.6, 1) == pytest.approx(1000, abs=5)

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from recordings import audio, decoding, facts
-from recordings.decoding import Line, UndecodableError
-from recordings.facts import Facts
+from operations.sweep import sweep
+from recordings.analysis import audio, decoding, facts
+from recordings.analysis.decoding import Line, UndecodableError
+from recordings.analysis.facts import Facts
+from recordings.analysis.segments import pack
 from recordings.models import Recording
-from recordings.segments import pack
-from recordings.sweeping import sweep
 from tests.client import Client
 from tests.recordings.listener import Held
 from tests.recordings.test_events import tell
@@ -69,7 +69,7 @@ def test_an_event_and_an_order_have_it_done_by_a_process(alice: Client, real_dec
 def test_the_parent_loads_nothing_that_decodes(real_decoder: None) -> None:
     import subprocess
 
-    program = "import tests.environment, recordings.handlers, sys; print({'av', 'numpy'} & set(sys.modules))"
+    program = "import tests.environment, operations.lambda_handler, sys; print({'av', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
@@ -107,13 +107,13 @@ FORBIDDEN = {
 def test_it_can_do_nothing_but_talk_to_its_parent(real_decoder: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever takes it over finds a system that is closed: each of these goes through before, and none after."""
     tries = (
-        "import socket\nfrom recordings import confinement\nparent = os.getppid()\ndone = {}\n"
+        "import socket\nfrom recordings.analysis import sandbox\nparent = os.getppid()\ndone = {}\n"
         "def attempt(code):\n"
         "    try:\n        eval(code)\n    except OSError as error:\n        return error.errno\n"
         "    except ValueError:  # what setrlimit makes of it\n        return 1\n    return 0\n"
         f"wanted = {FORBIDDEN!r}\nharmless = {{'open', 'the parent\\'s secrets', 'connect', 'kill', 'look around'}}\n"
         "before = {name: attempt(wanted[name]) for name in harmless}\n"
-        "confinement.confine(memory=2**28, cpu=60, written=0)\n"
+        "sandbox.confine(memory=2**28, cpu=60, written=0)\n"
         "answer({'before': before, 'after': {name: attempt(code) for name, code in wanted.items()}})"
     )
     child(monkeypatch, tries)
@@ -126,7 +126,7 @@ def test_it_can_do_nothing_but_talk_to_its_parent(real_decoder: None, monkeypatc
 def test_it_has_so_much_memory_and_no_more(real_decoder: None, monkeypatch: pytest.MonkeyPatch) -> None:
     child(
         monkeypatch,
-        "from recordings import confinement\nconfinement.confine(memory=2**26, cpu=60, written=0)\n"
+        "from recordings.analysis import sandbox\nsandbox.confine(memory=2**26, cpu=60, written=0)\n"
         "few = len(bytearray(2**25))\ntry:\n    bytearray(2**27)\nexcept MemoryError:\n    answer({'few': few})",
     )
     assert asked() == {"few": 2**25}
@@ -136,7 +136,7 @@ def test_it_has_so_much_memory_and_no_more(real_decoder: None, monkeypatch: pyte
 def test_its_processor_time_ends(real_decoder: None, monkeypatch: pytest.MonkeyPatch) -> None:
     child(
         monkeypatch,
-        "from recordings import confinement\nconfinement.confine(memory=2**28, cpu=1, written=0)\nwhile True: pass",
+        "from recordings.analysis import sandbox\nsandbox.confine(memory=2**28, cpu=1, written=0)\nwhile True: pass",
     )
     with pytest.raises(TimeoutError, match="processor"):
         asked()
@@ -284,7 +284,7 @@ def test_it_may_not_read_for_ever(monkeypatch: pytest.MonkeyPatch, real_decoder:
     monkeypatch.setattr(decoding, "READ_MORE", 10 * 2**18)
     child(
         monkeypatch,
-        "import io\nfrom recordings.decoder import PLACE, Pipe\npipe = Pipe(0, 1)\npipe.receive()\n"
+        "import io\nfrom recordings.analysis.decoder import PLACE, Pipe\npipe = Pipe(0, 1)\npipe.receive()\n"
         "while True:\n    pipe.send(b'R', PLACE.pack(2**40, 2**18))\n    pipe.receive()",
     )
     with pytest.raises(UndecodableError, match="more than there is"):

@@ -6,8 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from recordings.dynamo import days_from_now
-from recordings.kinds import BY_TYPE, OPAQUE, file_name, plain_type
+from lib.clock import days_from_now
+from lib.media_types import BY_TYPE, OPAQUE, file_name, plain_type
 from recordings.models import Recording
 from tests.client import Client
 from tests.state import kept, snapshot

@@ -8,9 +8,9 @@ import pytest
 import requests
 from pytest_django import Settings
 
-from recorder_project.problems import Problem
-from recordings import storage
-from recordings.handlers import handler
+from aws import s3
+from lib.problems import Problem
+from operations.lambda_handler import handler
 from recordings.models import Change, Ledger, Recording
 from tests.client import Client, send, sha256
 from tests.state import check_books, failing, kept, make_due, meanwhile, objects, put, row, snapshot
@@ -313,7 +313,7 @@ def test_a_restored_row_gets_the_attempt_that_came_to_be_later(alice: Client, si
 def test_a_recording_that_began_anew_gets_what_came_before(alice: Client) -> None:
     """Row and change were lost, a device began again, and then the object came back out of a backup."""
     lost = proven(alice)
-    storage.erase(lost.key)
+    s3.erase(lost.key)
     lose_row(lost)
     lose_change(lost)
     alice.create(AUDIO)
@@ -340,7 +340,7 @@ def test_what_a_restored_row_can_not_take_stays_undoable(alice: Client, settings
 def test_a_ready_row_without_its_object_keeps_whatever_comes(alice: Client) -> None:
     """It was restored, and has a later life's bytes beside it: verify_storage gives them to it."""
     ready = proven(alice)
-    storage.erase(ready.key)
+    s3.erase(ready.key)
     later = ready.key_of("f" * 32)
     put(later, AUDIO)
     before = snapshot()
@@ -442,7 +442,7 @@ def test_one_record_that_fails_holds_up_no_other_and_comes_again(alice: Client, 
         return row(user_id, id)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("recordings.events.Recording", type("Rows", (), {"find": staticmethod(find)}))
+        patch.setattr("operations.events.Recording", type("Rows", (), {"find": staticmethod(find)}))
         with pytest.raises(Problem):
             tell(lost.key, fine.key)
         assert kept(charlie.user_id, fine.id).status == "ready"

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from pynamodb.expressions.update import Action
 
-from recordings import handlers, sweeping
+from operations import lambda_handler
+from operations import sweep as sweeping
+from operations.sweep import SLICE, THREADS, Sweep
+from operations.turns import QUICK, Page, Row, Turns
+from recordings.library import continue_emptying
 from recordings.models import SHARDS, Ledger, Recording, Work, due_shard
-from recordings.services import continue_emptying
-from recordings.sweeping import SLICE, THREADS, Sweep
-from recordings.turns import QUICK, Page, Row, Turns
 from tests.client import Client, sign_up
 from tests.state import LONG_AGO, calls, kept, make_due, work
 
@@ -73,7 +74,7 @@ class World:
 
     def begin(self, part: int) -> Function:
         how: dict[str, Any] = {"spare": 0, "dry_run": False, "report": lambda *_: None}
-        run = sweeping.begin(seconds=handlers.SWEEP_SECONDS, shards=SHARDS[part::PARTS], **how)
+        run = sweeping.begin(seconds=lambda_handler.SWEEP_SECONDS, shards=SHARDS[part::PARTS], **how)
         return Function(run, THREADS[QUICK], self.clock)
 
     def go(self) -> None:
@@ -226,14 +227,14 @@ def test_rows_wait_in_256_shards_and_those_in_the_old_16_are_found(alice: Client
 def test_an_idle_sweep_reads_each_shard_once_and_its_parts_share_them(alice: Client, shards: list[str]) -> None:
     with calls() as sent:
         for part in range(PARTS):
-            handlers.handler({"source": "aws.events", "part": part, "of": PARTS})
+            lambda_handler.handler({"source": "aws.events", "part": part, "of": PARTS})
     assert Counter(sent) == {"Query": 256 + 16}
 
 
 @pytest.mark.parametrize("nonsense", [{"part": 4, "of": 4}, {"part": -1}, {"part": "0"}, {"of": 0}, {"of": None}])
 def test_a_part_that_is_none_is_an_error(nonsense: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="parts"):
-        handlers.handler({"source": "aws.events", **nonsense})
+        lambda_handler.handler({"source": "aws.events", **nonsense})
 
 
 def test_what_fails_is_tried_once_in_a_run_and_again_an_hour_later(
@@ -277,7 +278,7 @@ def test_torn_rows_are_told_counted_and_left_alone(
         make_due(user_id, each)
     before = kept(alice.user_id, id).attribute_values
     with caplog.at_level(logging.ERROR):
-        outcomes = handlers.handler({"source": "aws.events"})
+        outcomes = lambda_handler.handler({"source": "aws.events"})
     assert outcomes == {"unclear": 1, "purged": 1}
     assert f"{id} of {alice.user_id}" in caplog.text
     after = kept(alice.user_id, id).attribute_values

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from recordings import following
+from recordings.changes import follow as following
 from recordings.models import Change, Recording
 from recordings.uploads import id_of
 from tests.client import Client, send, sha256
@@ -59,7 +59,7 @@ def soon() -> str:
 def lives(alice: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
     """Alice, with something for each operation, and nobody who waits long for what is under way."""
     monkeypatch.setattr(following, "PATIENCE", 0.0)
-    monkeypatch.setattr("recorder_project.deadline.SECONDS", float("inf"))  # of a writer, with many readers within
+    monkeypatch.setattr("lib.deadline.SECONDS", float("inf"))  # of a writer, with many readers within
     alice.record(OLD)
     alice.record(BINNED)
     alice.delete(path_of(alice, BINNED))
@@ -191,7 +191,7 @@ def test_a_later_change_is_not_told_before_an_earlier_one(lives: Client, first: 
 @pytest.mark.parametrize("name", ["create", "edit", "purge"])
 def test_an_export_beside_it_leaves_nothing_out(lives: Client, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was acknowledged before is all in it; what is under way may be."""
-    monkeypatch.setattr("recordings.export.PAGE", 1)
+    monkeypatch.setattr("recordings.changes.export.PAGE", 1)
     acknowledged = stored(lives).keys()
 
     def act(double: Torn, places: list[Place]) -> None:
@@ -220,7 +220,7 @@ def test_what_is_under_way_is_waited_for(lives: Client, monkeypatch: pytest.Monk
         (places,) = double.transactions
         monkeypatch.setattr(following, "PATIENCE", 60.0)
         double.hide([place for place in places if place.table == "test-recordings"])
-        monkeypatch.setattr("recordings.services.time.sleep", lambda seconds: double.come(places))
+        monkeypatch.setattr("recordings.library.time.sleep", lambda seconds: double.come(places))
         assert device.finish() == stored(lives)
 
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import requests
 
-from recorder_project.problems import Problem
-from recordings import audio, reader
-from recordings.blocks import OverreadError
+from aws import object_reader
+from lib.blocks import OverreadError
+from lib.problems import Problem
+from operations.sweep import sweep
+from recordings.analysis import audio
 from recordings.models import Recording
-from recordings.sweeping import sweep
 from tests.client import Client, send
 from tests.recordings.test_events import tell, upload
 from tests.sound import encode, silence, tone
@@ -225,12 +226,12 @@ def test_bytes_that_replace_a_mismatch_are_heard_anew(alice: Client) -> None:
 
 
 def test_the_reader_reads_as_a_file_does(alice: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader.Reader, "BLOCK", 1000)
+    monkeypatch.setattr(object_reader.Reader, "BLOCK", 1000)
     content = bytes(range(256)) * 37
     created = alice.create(content).json
     send(created["upload"], content)
     row = kept(alice.user_id, created["recording"]["id"])
-    file = reader.open_object(row.key)
+    file = object_reader.open_object(row.key)
     assert file is not None
     assert file.seek(-10, 2) == len(content) - 10
     assert file.read(100) == content[-10:]
@@ -239,17 +240,17 @@ def test_the_reader_reads_as_a_file_does(alice: Client, monkeypatch: pytest.Monk
     assert file.read(50) + file.read(50) == content[990:1050]
     file.seek(0)
     assert b"".join(iter(lambda: file.read(333), b"")) == content
-    assert len(file.blocks) <= reader.Reader.KEPT
-    assert reader.open_object("recordings/nothing") is None
+    assert len(file.blocks) <= object_reader.Reader.KEPT
+    assert object_reader.open_object("recordings/nothing") is None
 
 
 def test_the_reader_gets_no_file_again_and_again(alice: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file may have FFmpeg jump back and forth between its ends: each jump is a block of the store's."""
     for name, value in (("BLOCK", 1000), ("KEPT", 1), ("MORE", 5)):
-        monkeypatch.setattr(reader.Reader, name, value)
+        monkeypatch.setattr(object_reader.Reader, name, value)
     content = bytes(5000)
     row = kept(alice.user_id, alice.record(content)["id"])
-    file = reader.open_object(row.key)
+    file = object_reader.open_object(row.key)
     assert file is not None
     file.seek(0)
     assert b"".join(iter(lambda: file.read(333), b"")) == content

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from recordings.decoding import MEMORY, cpu_seconds
-from recordings.hearing import TRIES
+from recordings.analysis.analyse import TRIES
+from recordings.analysis.decoding import MEMORY, cpu_seconds
 from tests import hostile
 
 ROOT = Path(__file__).parents[2]

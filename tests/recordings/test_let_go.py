@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from recorder_project.problems import Problem
-from recordings import mending, storage, uploads, verifying
-from recordings.dynamo import Conflict
+from aws import s3
+from aws.dynamo import Conflict
+from lib.problems import Problem
+from operations.fsck import check as verifying
+from operations.fsck import repair
+from recordings import uploads
 from recordings.models import Ledger, Recording
 from tests.client import Client, declare, send
 from tests.recordings.test_events import send_parts, tell
@@ -72,7 +75,7 @@ def phone(alice: Client) -> Phone:
 def test_a_complete_that_read_its_row_earlier(alice: Client, phone: Phone) -> None:
     page = phone.begin_in_a_page()
     part: Any = {"Bucket": settings.RECORDINGS_BUCKET, "Key": page.key, "UploadId": page.upload_id}
-    storage.client().upload_part(**part, PartNumber=1, Body=AUDIO)
+    s3.client().upload_part(**part, PartNumber=1, Body=AUDIO)
 
     def story() -> None:
         alice.create(AUDIO)  # the phone again; the page's attempt remembers the phone's first one as over
@@ -188,7 +191,7 @@ def test_a_large_one_is_sent_again_where_no_copy_came(alice: Client, came: bool)
     if came:
         put(waiting.key, LARGE)
     else:
-        storage.erase(key)
+        s3.erase(key)
     answer = alice.create(LARGE)
     if not came:
         assert answer.json["upload"]["kind"] == "multipart"
@@ -222,7 +225,7 @@ def test_a_copy_for_what_was_purged_meanwhile_goes(alice: Client) -> None:
 
 def test_a_source_that_goes_before_it_is_copied_is_no_failure(alice: Client) -> None:
     pending, key = late(alice)
-    with meanwhile("CopyObject", lambda: storage.erase(key)):
+    with meanwhile("CopyObject", lambda: s3.erase(key)):
         assert tell(key) == {"gone": 1}
     assert kept(alice.user_id, pending.id).status == "uploading"
     assert objects() == {}
@@ -246,8 +249,8 @@ def test_a_purge_under_way_gets_nothing(alice: Client) -> None:
     with failing("DeleteObject"):
         assert alice.delete(f"recordings/{pending.id}/").status == 204
     before = snapshot()
-    listed = next(item for page in storage.list_objects(key) for item in page)
-    remedy = mending.home(listed, alice.user_id, pending.id, key[-32:])
+    listed = next(item for page in s3.list_objects(key) for item in page)
+    remedy = repair.home(listed, alice.user_id, pending.id, key[-32:])
     assert remedy.act
     with pytest.raises(Conflict):
         remedy.act()

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from recordings import services
+from recordings import library
 from recordings.models import Recording
 from tests.client import Client
 from tests.state import calls, kept
@@ -147,7 +147,7 @@ def test_a_search_reads_so_much_a_request_and_its_cursor_goes_on(
 ) -> None:
     id = alice.create(b"oldest", name="rare", recorded_at="2020-01-01T00:00:00Z").json["recording"]["id"]
     copy(alice, id, 400)
-    monkeypatch.setattr(services, "SEARCH_READS", 400)
+    monkeypatch.setattr(library, "SEARCH_READS", 400)
     with calls() as sent:
         page = alice.get("recordings/?shelf=uploading&search=rare").json
     assert sent == ["GetItem", "Query", "Query"]

@@ -6,8 +6,9 @@ import pytest
 from django.conf import settings as configured
 from pytest_django import Settings
 
-from recordings import storage, verifying
-from recordings.dynamo import days_from_now
+from aws import s3
+from lib.clock import days_from_now
+from operations.fsck import check
 from recordings.models import Recording
 from tests.client import Answer, Client, send, sha256
 from tests.recordings.scenes import LONG, PART, make_parts_small
@@ -328,7 +329,7 @@ def test_wrong_bytes_in_the_trash_do_not_bring_its_end_nearer(alice: Client) -> 
     after = stored(alice, created)
     assert after.attempt != attempt.attempt
     assert (after.trashed_at, after.due_at, after.due_shard) == (trashed.trashed_at, trashed.due_at, trashed.due_shard)
-    assert storage.stat(attempt.key) is None
+    assert s3.stat(attempt.key) is None
     check_books(alice.user_id)
 
 
@@ -361,13 +362,13 @@ def test_a_repair_deletes_nothing_that_it_copies_from(
     alice: Client, versions: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also in a bucket without versions, as `make run` has."""
-    monkeypatch.setattr(verifying, "GRACE", -1.0)
+    monkeypatch.setattr(check, "GRACE", -1.0)
     status: Any = {"Status": versions}
-    storage.client().put_bucket_versioning(Bucket=configured.RECORDINGS_BUCKET, VersioningConfiguration=status)
+    s3.client().put_bucket_versioning(Bucket=configured.RECORDINGS_BUCKET, VersioningConfiguration=status)
     uppy, was = grown_up(alice), a_mismatch(alice, LONGER)
     upload = uppy.begin(LONGER).json
     assert uppy.complete(upload, uppy.send(upload, LONGER, PART)).status == 200  # its event is late
-    storage.delete(was.key)  # what a download gave is lost
+    s3.delete(was.key)  # what a download gave is lost
     assert {(found["kind"], found["mended"]) for found in verify("--repair")} == {("missing_object", True)}
     row = kept(alice.user_id, was.id)
     assert (row.status, objects()) == ("ready", {row.key: LONGER})

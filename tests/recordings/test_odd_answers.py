@@ -8,7 +8,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
-from recordings import dynamo, storage
+from aws import dynamo, s3
 from tests.client import Client
 
 
@@ -24,7 +24,7 @@ def test_a_strange_failure_is_a_503(
     alice: Client, monkeypatch: pytest.MonkeyPatch, service: str, status: int, body: bytes
 ) -> None:
     id = alice.create(b"what was said").json["recording"]["id"]
-    client: Any = dynamo.dynamo().client if service == "dynamodb" else storage.client()
+    client: Any = dynamo.dynamo().client if service == "dynamodb" else s3.client()
     sent = []
 
     def answer(request: Any, **_: Any) -> AWSResponse:

@@ -11,13 +11,15 @@ import requests
 from django.core import signing
 from pytest_django import Settings
 
-from recorder_project.problems import Problem
-from recordings import decode_function, functions, hearing
-from recordings.decode_function import StoreError
-from recordings.handlers import handler
+from aws import functions
+from lib.problems import Problem
+from operations import decode_function
+from operations.decode_function import StoreError
+from operations.lambda_handler import handler
+from operations.sweep import sweep
+from recordings.analysis import analyse
+from recordings.analysis.orders import MOST_BODY, SALT
 from recordings.models import Excerpt, Recording, Share
-from recordings.orders import MOST_BODY, SALT
-from recordings.sweeping import sweep
 from tests.client import Client
 from tests.recordings.test_decoding import LIES, TRUE
 from tests.recordings.test_events import tell
@@ -115,7 +117,7 @@ def test_an_order_says_no_more_than_it_must(alice: Client, sound: Recording, ord
 
 def test_the_function_has_neither_settings_nor_the_store() -> None:
     program = (
-        "from recordings.decode_function import handler; import sys; print(sorted({'django', 'boto3', 'botocore',"
+        "from operations.decode_function import handler; import sys; print(sorted({'django', 'boto3', 'botocore',"
     )
     program += " 'pynamodb', 'av', 'numpy'} & set(sys.modules)))"
     command = [sys.executable, "-c", program]
@@ -167,7 +169,7 @@ def test_what_is_not_sealed_writes_nothing(sound: Recording, orders: list[Order]
 
 def test_an_old_seal_is_none(sound: Recording, orders: list[Order], monkeypatch: pytest.MonkeyPatch) -> None:
     tell(sound.key)
-    monkeypatch.setattr("recordings.orders.SECONDS", -1)
+    monkeypatch.setattr("recordings.analysis.orders.SECONDS", -1)
     assert answered(orders[0], {"facts": TRUE}) == {"refused": 1}
 
 
@@ -248,7 +250,7 @@ def test_an_order_that_lambda_does_not_take_is_not_counted(
 ) -> None:
     monkeypatch.undo()
     with pytest.raises(Problem) as refused:
-        hearing.hear(sound)  # moto knows no function of this name
+        analyse.hear(sound)  # moto knows no function of this name
     assert refused.value.status_code == 503
     assert not kept(alice.user_id, sound.id).tries
 

@@ -6,7 +6,7 @@ import pytest
 import requests
 from pytest_django import Settings
 
-from recordings import storage
+from aws import s3
 from tests.client import Client, send, sha256
 from tests.recordings.test_events import tell
 from tests.state import check_books, failing, kept, ledger, objects, put, row, snapshot
@@ -36,7 +36,7 @@ def test_parts_of_another_size_go_when_the_size_changes(alice: Client) -> None:
         begin(alice, LARGE + more)
         assert snapshot()["uploads"] == [kept(alice.user_id, id).upload_id]
         stored = kept(alice.user_id, id)
-        assert storage.list_parts(stored.key, stored.upload_id or "") == []
+        assert s3.list_parts(stored.key, stored.upload_id or "") == []
         assert len(stored.discarded or []) == 1  # a row that remembered them all would outgrow DynamoDB's 400 KB
     assert ledger(alice.user_id).used_bytes == LARGE + 4
     check_books(alice.user_id)

@@ -4,10 +4,10 @@ import pytest
 from django.conf import settings
 from pytest_django import Settings
 
+from operations.sweep import sweep
 from recordings import pacing
-from recordings.decoding import cpu_seconds
+from recordings.analysis.decoding import cpu_seconds
 from recordings.models import Recording
-from recordings.sweeping import sweep
 from tests.client import Client
 from tests.recordings.test_events import tell
 from tests.sound import encode, tone
@@ -104,7 +104,7 @@ def test_decoding_beyond_the_bound_waits_for_the_next_hour_and_is_done(
 def test_what_waits_is_due_when_the_hour_is_over(alice: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     few(monkeypatch, "decoding", 0)
     row = unheard(alice, SOUND)
-    monkeypatch.setattr("recordings.hearing.days_from_now", lambda days: f"in {round(days * 86400)} s")
+    monkeypatch.setattr("recordings.analysis.analyse.days_from_now", lambda days: f"in {round(days * 86400)} s")
     tell(row.key)
     assert kept(row.user_id, row.id).due_at == "in 3500 s"
 

@@ -11,8 +11,8 @@ import pytest
 from django.conf import settings
 from pytest_django.fixtures import Settings
 
-from recordings import presigning, storage
-from recordings.dynamo import days_from_now
+from aws import presign, s3
+from lib.clock import days_from_now
 from recordings.models import MULTIPART
 from tests.client import Client, declare, sha256
 
@@ -35,7 +35,7 @@ def told(url: str) -> tuple[dict[str, str], set[str]]:
 
 
 def test_a_put_says_length_type_checksum_and_once() -> None:
-    url, headers = presigning.presign_put(KEY, size=len(BODY), sha256=SHA256, content_type="audio/wav")
+    url, headers = presign.presign_put(KEY, size=len(BODY), sha256=SHA256, content_type="audio/wav")
     query, signed = told(url)
     assert signed == {"host", "content-length", "content-type", "x-amz-checksum-sha256", "if-none-match"}
     assert set(query) <= {"x-id"}
@@ -44,7 +44,7 @@ def test_a_put_says_length_type_checksum_and_once() -> None:
 
 
 def test_a_part_says_its_number_upload_length_and_checksum() -> None:
-    url, headers = presigning.presign_part(KEY, "upload", 7, size=len(BODY), sha256=SHA256)
+    url, headers = presign.presign_part(KEY, "upload", 7, size=len(BODY), sha256=SHA256)
     query, signed = told(url)
     assert signed == {"host", "content-length", "x-amz-checksum-sha256"}
     assert {name: query[name] for name in ("uploadId", "partNumber")} == {"uploadId": "upload", "partNumber": "7"}
@@ -56,11 +56,11 @@ def test_what_is_signed_differs_with_what_it_is_for() -> None:
 
     def put(**changed: Any) -> str:
         given: Any = {"size": len(BODY), "sha256": SHA256, "content_type": "audio/wav"} | changed
-        return signature(presigning.presign_put(KEY, **given)[0])
+        return signature(presign.presign_put(KEY, **given)[0])
 
     def part(number: int = 1, upload_id: str = "one", **changed: Any) -> str:
         given: Any = {"size": len(BODY), "sha256": SHA256} | changed
-        return signature(presigning.presign_part(KEY, upload_id, number, **given)[0])
+        return signature(presign.presign_part(KEY, upload_id, number, **given)[0])
 
     other = sha256(b"other")
     assert len({put(), put(size=11), put(sha256=other), put(content_type="audio/mp4")}) == 4
@@ -74,7 +74,7 @@ def signature(url: str) -> str:
 
 @pytest.mark.parametrize("inline", [True, False])
 def test_a_get_says_type_and_name(inline: bool) -> None:
-    url = presigning.presign_get(KEY, name="Talk.wav", content_type="audio/wav", trusted=True, inline=inline)
+    url = presign.presign_get(KEY, name="Talk.wav", content_type="audio/wav", trusted=True, inline=inline)
     query, signed = told(url)
     assert signed == {"host"}
     assert query == {
@@ -88,7 +88,7 @@ def test_a_policy_names_every_field_and_no_more() -> None:
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTConstructPolicy.html
     """
-    given = presigning.presign_post(KEY, size=len(BODY), sha256=SHA256, content_type="audio/wav")
+    given = presign.presign_post(KEY, size=len(BODY), sha256=SHA256, content_type="audio/wav")
     policy = json.loads(base64.b64decode(given["fields"]["policy"]))
     ranges = [condition for condition in policy["conditions"] if isinstance(condition, list)]
     exact = {name: value for each in policy["conditions"] if isinstance(each, dict) for name, value in each.items()}
@@ -102,9 +102,9 @@ def test_a_policy_names_every_field_and_no_more() -> None:
 def public_endpoint(settings: Settings) -> Iterator[str]:
     """Where apps reach the S3 that the server itself reaches at Amazon's own address."""
     settings.S3_PUBLIC_ENDPOINT_URL = "https://files.test"
-    presigning._signer.cache_clear()
+    presign._signer.cache_clear()
     yield "https://files.test"
-    presigning._signer.cache_clear()
+    presign._signer.cache_clear()
 
 
 def test_a_public_endpoint_alone_has_the_bucket_in_the_path(alice: Client, public_endpoint: str) -> None:
@@ -116,7 +116,7 @@ def test_a_public_endpoint_alone_has_the_bucket_in_the_path(alice: Client, publi
 @pytest.fixture
 def role(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """A role's credentials in the environment, as botocore finds them there."""
-    made = (storage.session, storage._s3, storage._files, presigning._signer)
+    made = (s3.session, s3._s3, s3._files, presign._signer)
     for each in made:
         each.cache_clear()
     monkeypatch.setenv("AWS_SESSION_TOKEN", "a-session")
@@ -158,11 +158,11 @@ def test_no_url_outlives_the_credentials_that_sign_it(alice: Client, role: pytes
     assert len(urls) == 3
     for url, expires_at in urls:
         assert 1200 < lives(url) <= promised(end.isoformat())
-        assert expires_at == presigning.end_of(url)
+        assert expires_at == presign.end_of(url)
     for expires_at in (of_parts, *(expires_at for _, expires_at in urls)):
         assert promised(expires_at) > 1200
         assert expires_at < end.isoformat()
-    policy = presigning.presign_post(KEY, size=len(BODY), sha256=SHA256, content_type="audio/wav")
+    policy = presign.presign_post(KEY, size=len(BODY), sha256=SHA256, content_type="audio/wav")
     until = json.loads(base64.b64decode(policy["fields"]["policy"]))["expiration"]
     assert datetime.datetime.fromisoformat(until) <= end
     assert 1200 < policy["expires"] <= 1800
@@ -171,7 +171,7 @@ def test_no_url_outlives_the_credentials_that_sign_it(alice: Client, role: pytes
 def test_credentials_are_fetched_anew_before_a_url_would_soon_end(alice: Client, role: pytest.MonkeyPatch) -> None:
     role.setenv("AWS_CREDENTIAL_EXPIRATION", days_from_now(1 / 48))
     assert 1200 < lives(alice.create(b"one").json["upload"]["url"]) <= 1801
-    credentials: Any = storage.session().get_credentials()
+    credentials: Any = s3.session().get_credentials()
     credentials._expiry_time -= datetime.timedelta(minutes=29)
     role.setenv("AWS_CREDENTIAL_EXPIRATION", days_from_now(1))
     assert lives(alice.create(b"two").json["upload"]["url"]) > 21000
@@ -185,15 +185,15 @@ def test_where_nothing_says_when_the_credentials_end_the_settings_do(
     urls, of_parts = told_urls(alice)
     for url, expires_at in urls:
         assert 1200 < lives(url) <= 1500
-        assert expires_at == presigning.end_of(url)
+        assert expires_at == presign.end_of(url)
     assert 1200 < promised(of_parts) <= 1500
     settings.CREDENTIALS_SECONDS = 7 * 86400
     assert 21000 < lives(alice.create(b"one").json["upload"]["url"]) <= 21600
 
 
 def test_a_listener_s_url_is_as_short_as_ever(role: pytest.MonkeyPatch) -> None:
-    url = presigning.presign_get(
-        KEY, name="a", content_type="audio/wav", trusted=True, inline=True, seconds=presigning.SHARED_SECONDS
+    url = presign.presign_get(
+        KEY, name="a", content_type="audio/wav", trusted=True, inline=True, seconds=presign.SHARED_SECONDS
     )
     assert lives(url) <= 900
 
@@ -201,7 +201,7 @@ def test_a_listener_s_url_is_as_short_as_ever(role: pytest.MonkeyPatch) -> None:
 def test_a_role_that_can_not_be_asked_is_no_fault_of_the_caller(alice: Client, role: pytest.MonkeyPatch) -> None:
     role.setenv("AWS_CREDENTIAL_EXPIRATION", days_from_now(1 / 48))
     id = alice.upload(b"one").json["id"]
-    credentials: Any = storage.session().get_credentials()
+    credentials: Any = s3.session().get_credentials()
     credentials._expiry_time -= datetime.timedelta(minutes=29)
     role.delenv("AWS_ACCESS_KEY_ID")
     answer = alice.get(f"recordings/{id}/download/")

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
+from lib.clock import stamp
+from lib.secrets import CLEAR
 from recorder_project.settings import PASSWORD_HASHERS
-from recorder_project.tokens import CLEAR
-from recordings.dynamo import stamp
 from recordings.models import Excerpt, Recording, Share
-from recordings.sharing import hash_password, opens
+from recordings.shares.links import hash_password, opens
 from tests.client import Client
 from tests.recordings.test_budget import KEY, spent
 from tests.state import check_books, failing, kept, meanwhile, objects, remains, snapshot
@@ -312,7 +312,7 @@ def test_the_calls_that_it_takes(alice: Client, id: str) -> None:
 def test_what_batchgetitem_leaves_over_is_asked_for_again(
     alice: Client, id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from recordings.dynamo import Dynamo
+    from aws.dynamo import Dynamo
 
     real, asked = Dynamo.dispatch, []
 

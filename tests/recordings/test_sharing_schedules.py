@@ -14,7 +14,9 @@ from typing import Any, BinaryIO
 import pytest
 from django.conf import settings
 
-from recordings import decoding, models, sweeping, uploads
+from operations import sweep as sweeping
+from recordings import models, uploads
+from recordings.analysis import decoding
 from tests.client import Client, sha256
 from tests.recordings import test_crashes as crashes
 from tests.recordings.books import Books

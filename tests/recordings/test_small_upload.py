@@ -6,8 +6,8 @@ from contextlib import suppress
 import pytest
 from django.core.management import call_command
 
-from recordings import verifying
-from recordings.dynamo import days_from_now, now
+from lib.clock import days_from_now, now
+from operations.fsck import check
 from tests.client import Client, sha256
 from tests.recordings.test_events import tell
 from tests.state import before_each, changes, check_books, failing, kept, ledger, meanwhile, objects, row, snapshot
@@ -173,7 +173,7 @@ def test_dead_right_after_the_bytes_it_heals(
     alice: Client, monkeypatch: pytest.MonkeyPatch, purged: bool, heal: Callable[[str], object]
 ) -> None:
     """Where the recording was purged meanwhile, no row names the object that has come after it."""
-    monkeypatch.setattr(verifying, "GRACE", -60.0)  # seconds
+    monkeypatch.setattr(check, "GRACE", -60.0)  # seconds
     id = alice.create(AUDIO).json["recording"]["id"]
 
     def die() -> None:

@@ -6,8 +6,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from accounts.models import Account, Session
-from recordings import sweeping
-from recordings.dynamo import days_from_now, now
+from lib.clock import days_from_now, now
+from operations import sweep as sweeping
 from recordings.models import Recording, Work, due_shard
 from tests.accounts.test_identities import in_between
 from tests.client import Client, send

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from recordings import sync
+from recordings.changes import sync
 from recordings.models import Change
 from tests.client import Client, declare, sha256
 
@@ -42,7 +42,7 @@ def test_only_what_changed_since_comes_again(alice: Client) -> None:
 
 def test_a_purge_under_way_is_told_as_deleted(alice: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     row = alice.record(b"one")
-    monkeypatch.setattr("recordings.services.finish_purge", lambda *args: None)
+    monkeypatch.setattr("recordings.library.finish_purge", lambda *args: None)
     alice.delete(f"recordings/{row['id']}/?permanent=true")
     assert everything(alice)[0] == [{"id": row["id"], "deleted": True}]
 
@@ -70,7 +70,7 @@ def test_a_cursor_expires_before_the_tombstones(
     alice: Client, monkeypatch: pytest.MonkeyPatch, days: int, status: int
 ) -> None:
     _, cursor = everything(alice)
-    monkeypatch.setattr("recordings.sync.time", Clock(time.time() + days * 86400))
+    monkeypatch.setattr("recordings.changes.sync.time", Clock(time.time() + days * 86400))
     answer = alice.get(f"recordings/changes/?cursor={cursor}")
     assert answer.status == status
     assert answer.code == ("cursor_expired" if status == 410 else None)
@@ -82,10 +82,10 @@ def test_a_cursor_half_way_is_as_old_as_the_sync_it_belongs_to(alice: Client, mo
     start = time.time()
     first = alice.get("recordings/changes/?limit=1").json
     assert first["has_more"]
-    monkeypatch.setattr("recordings.sync.time", Clock(start + 60 * 86400))
+    monkeypatch.setattr("recordings.changes.sync.time", Clock(start + 60 * 86400))
     second = alice.get(f"recordings/changes/?limit=1&cursor={first['cursor']}").json
     assert second["has_more"]
-    monkeypatch.setattr("recordings.sync.time", Clock(start + 91 * 86400))
+    monkeypatch.setattr("recordings.changes.sync.time", Clock(start + 91 * 86400))
     assert alice.get(f"recordings/changes/?cursor={second['cursor']}").status == 410
 
 

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from operations.sweep import sweep
 from recordings.models import Change
-from recordings.sweeping import sweep
 from recordings.uploads import id_of
 from tests import fresh, state
 from tests.client import Answer, send, sha256, sign_up

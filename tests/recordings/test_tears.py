@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from recordings import verifying
+from operations.fsck import check as verifying
+from operations.sweep import sweep
 from recordings.models import Change, Ledger, Recording
-from recordings.sweeping import sweep
 from recordings.uploads import id_of
 from tests.client import Client, sha256
 from tests.mirror import Mirror, stored

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from recordings import services
-from recordings.dynamo import days_from_now, now
+from lib.clock import days_from_now, now
+from recordings import library
 from recordings.models import Change
 from tests.client import Client, send
 from tests.state import (
@@ -198,7 +198,7 @@ def test_restored_meanwhile_the_object_stays(alice: Client) -> None:
 def test_two_purges_at_once_give_the_bytes_back_once(alice: Client) -> None:
     id = alice.record(AUDIO)["id"]
     other = alice.record(b"stays")["id"]
-    with meanwhile("DeleteObject", lambda: services.finish_purge(alice.user_id, id)):
+    with meanwhile("DeleteObject", lambda: library.finish_purge(alice.user_id, id)):
         purge(alice, id)
     assert ledger(alice.user_id).used_bytes == len(b"stays")
     assert alice.shelf() == [other]
@@ -256,7 +256,7 @@ def test_a_request_leaves_the_rest_of_a_large_trash_to_the_sweep(
         trash(alice, alice.record(b"%d" % number)["id"])
     late = SimpleNamespace(monotonic=lambda: 100.0 if len(objects()) < 3 else 0.0)  # time flies after the first
     with monkeypatch.context() as patch:
-        patch.setattr("recordings.services.time", late)
+        patch.setattr("recordings.library.time", late)
         assert alice.delete("recordings/?shelf=trash").status == 202
     assert len(alice.shelf("trash")) == 2
     order = work("trash", alice.user_id)

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from recordings.dynamo import days_from_now
+from aws.s3 import Listed
+from lib.clock import days_from_now
+from recordings.library import PROOF_DAYS, leave_to_sweep, settle
 from recordings.models import Ledger, Recording, used_bytes
-from recordings.services import PROOF_DAYS, leave_to_sweep, settle
-from recordings.storage import Listed
+from recordings.transactions import change
 from recordings.uploads import check_quota, clear
-from recordings.writes import change
 from tests.recordings.scenes import playing
 from tests.recordings.stepping import Machine
 from tests.recordings.trios import Checks, Trio, operation, starts

@@ -5,9 +5,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from recordings.dynamo import days_from_now
-from recordings.models import LEFTOVER_DAYS, Recording
-from recordings.sweeping import sweep
+from aws.bucket import LEFTOVER_DAYS
+from lib.clock import days_from_now
+from operations.sweep import sweep
+from recordings.models import Recording
 from tests.client import Client, send, sha256
 from tests.recordings.scenes import LONG, PART, make_parts_small
 from tests.recordings.test_events import send_parts

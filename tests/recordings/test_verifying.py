@@ -11,9 +11,10 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 
-from recordings import storage, verifying
+from aws import s3 as storage
+from operations.fsck import check
+from operations.sweep import sweep
 from recordings.models import Change, Ledger, Recording, due_shard
-from recordings.sweeping import sweep
 from tests.client import Client, declare, send
 from tests.recordings.test_events import tell
 from tests.state import TABLES, calls, check_books, kept, make_due, meanwhile, objects, row, snapshot
@@ -59,7 +60,7 @@ def kinds(*options: str) -> list[tuple[str, bool]]:
 @pytest.fixture
 def old(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the test has just put there counts as old."""
-    monkeypatch.setattr(verifying, "GRACE", -60.0)
+    monkeypatch.setattr(check, "GRACE", -60.0)
 
 
 @pytest.fixture
@@ -424,7 +425,7 @@ def test_a_row_is_lost_and_its_object_is_young(alice: Client, monkeypatch: pytes
     before = snapshot()
     assert kinds("--repair") == [("missing_row", False)]
     assert snapshot() == before
-    monkeypatch.setattr(verifying, "GRACE", -60.0)  # an hour later
+    monkeypatch.setattr(check, "GRACE", -60.0)  # an hour later
     assert kinds("--repair") == [("orphan_object", True), ("stale_change", True)]
     recovered(alice, lost)
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from recordings import storage, verifying
-from recordings.differences import Scope
+from aws import s3
+from operations.fsck import check as verifying
+from operations.fsck.differences import Scope
 from recordings.models import Change, Ledger
 from tests.client import Client, sign_up
 from tests.recordings.test_verifying import put, verify
@@ -26,7 +27,7 @@ def people(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
     clients = [sign_up() for _ in range(PEOPLE)]
     for client in clients:
         gone, silent = client.record(AUDIO), client.record(AUDIO * 2)
-        storage.erase(kept(client.user_id, gone["id"]).key)
+        s3.erase(kept(client.user_id, gone["id"]).key)
         Change(client.user_id, silent["version"]).delete()
         Change(client.user_id, client.create(AUDIO * 3).json["recording"]["version"]).delete()
         put(f"recordings/{client.user_id}/{'0' * 32}/{'1' * 32}", b"nobody's")
@@ -69,7 +70,7 @@ def test_every_key_of_the_bucket_is_in_one_segment() -> None:
         listed = [
             item.key
             for number in range(segments)
-            for page in storage.list_objects("recordings/", **Scope("", number, segments).keys)
+            for page in s3.list_objects("recordings/", **Scope("", number, segments).keys)
             for item in page
         ]
         assert sorted(listed) == sorted(keys)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from operations.sweep import sweep
 from recordings.models import Excerpt, Recording, Share
-from recordings.sweeping import sweep
 from tests.client import Client
 from tests.recordings.test_events import tell
 from tests.recordings.test_sharing import expire, listed, make, revoke
@@ -71,7 +71,7 @@ def test_parts_of_a_recording_that_is_gone(alice: Client, row: Recording, made: 
 def test_a_fresh_one_may_belong_to_somebody_at_work(
     alice: Client, row: Recording, made: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recordings.verifying.GRACE", 3600.0)
+    monkeypatch.setattr("operations.fsck.check.GRACE", 3600.0)
     put(row.excerpt_key("0" * 64), AUDIO)
     assert kinds("--repair") == []
     assert row.excerpt_key("0" * 64) in objects()

@@ -10,9 +10,12 @@ from typing import Any
 
 from django.conf import settings
 
-from recordings import events, mending, models, storage, uploads
-from recordings.dynamo import Conflict
-from recordings.storage import Listed
+from aws import s3
+from aws.dynamo import Conflict
+from aws.s3 import Listed
+from operations import events
+from operations.fsck import repair
+from recordings import models, uploads
 from tests.client import sha256
 from tests.recordings.books import Books, check_step
 from tests.recordings.scenes import CONTENTS, OVERDUE, SCENES, USER, call, cut, hear
@@ -126,8 +129,8 @@ class Checks:
 def late(key: str, content: bytes) -> tuple[int, str]:
     """The bytes of an attempt that is over come all the same, then S3's event of it; the client asks what became."""
     proof: Any = {"ChecksumSHA256": checksum(content), "ChecksumAlgorithm": "SHA256"}
-    with storage.edge():
-        storage.client().put_object(Bucket=settings.RECORDINGS_BUCKET, Key=key, Body=content, **proof)
+    with s3.edge():
+        s3.client().put_object(Bucket=settings.RECORDINGS_BUCKET, Key=key, Body=content, **proof)
     events.object_created(key)
     return call("POST", f"{key.split('/')[2]}/complete/")
 
@@ -142,10 +145,10 @@ def move_on(key: str, content: bytes) -> tuple[int, str]:
 def mend(key: str, content: bytes) -> tuple[int, str]:
     """What `verify_storage --repair` does about the attempt's object, which no row names as far as it has read."""
     row = models.Recording.find(key.split("/")[2], USER)
-    stored = storage.stat(key)
+    stored = s3.stat(key)
     if stored is None or (row and key in (row.key, row.stored_key)):
         return 200, "nothing to mend"
-    remedy = mending.home(Listed(key, stored.size, START), USER, key.split("/")[2], key.split("/")[3])
+    remedy = repair.home(Listed(key, stored.size, START), USER, key.split("/")[2], key.split("/")[3])
     if remedy.act:
         try:
             remedy.act()
@@ -215,7 +218,7 @@ def parts_starts(machine: Machine) -> tuple[str, dict[str, World]]:
 def put_at(given: Given, world: World, key: str) -> World:
     def act() -> None:
         proof: Any = {"ChecksumSHA256": checksum(given.content), "ChecksumAlgorithm": "SHA256"}
-        storage.client().put_object(Bucket=settings.RECORDINGS_BUCKET, Key=key, Body=given.content, **proof)
+        s3.client().put_object(Bucket=settings.RECORDINGS_BUCKET, Key=key, Body=given.content, **proof)
 
     again = sum(each.startswith("recordings/") for each in world.ids)
     return given.run(world, act, f"late at {key} {again}")

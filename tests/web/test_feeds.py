@@ -13,7 +13,7 @@ import pytest
 import requests
 from pytest_django import Settings
 
-from recordings import episodes
+from recordings import podcast
 from recordings.models import Recording
 from tests.accounts.test_feeds import make, token_of
 from tests.accounts.test_throttles import stop_the_clock
@@ -210,7 +210,7 @@ def test_what_is_not_found_to_be_sound_is_a_file(alice: Client, kind: str, playa
     ],
 )
 def test_types_by_extension(declared: str, extension: str, kind: str) -> None:
-    assert episodes.media(Recording("0", "0", content_type=declared)) == (extension, kind)
+    assert podcast.media(Recording("0", "0", content_type=declared)) == (extension, kind)
 
 
 def test_markers_are_chapters(alice: Client) -> None:
@@ -285,13 +285,13 @@ def test_the_build_date_is_that_of_the_last_change(alice: Client) -> None:
 
 
 def test_the_newest_300(alice: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(episodes, "MOST", 3)
-    monkeypatch.setattr(episodes, "STEP", 2)
+    monkeypatch.setattr(podcast, "MOST", 3)
+    monkeypatch.setattr(podcast, "STEP", 2)
     made = [alice.record(b"%d" % day, recorded_at=f"2026-01-0{day}T00:00:00Z")["id"] for day in range(1, 7)]
     assert ids(make(alice)) == made[:2:-1]
     notes(alice, made[0], tags=["old"])
     assert ids(make(alice, tag="old")) == [made[0]]
-    monkeypatch.setattr(episodes, "READS", 4)
+    monkeypatch.setattr(podcast, "READS", 4)
     assert ids(make(alice, tag="old")) == []
 
 

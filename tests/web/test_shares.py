@@ -14,9 +14,9 @@ from accounts import throttles
 from accounts.authentication import COOKIE
 from accounts.models import Guesses
 from accounts.throttles import DAY, FREE
-from recorder_project.tokens import hashed
-from recordings import sharing
+from lib.secrets import hashed
 from recordings.models import Ledger, Recording, Share
+from recordings.shares import links
 from tests.client import HOST, Answer, Client, declare, send
 from tests.recordings.test_budget import spent
 from tests.recordings.test_sharing import expire, make, token_of
@@ -462,7 +462,7 @@ def test_guesses_at_once_are_no_more_than_one_by_one(quick: str, monkeypatch: py
             statuses.append(guess(quick, "wrong")[0])
         return False
 
-    monkeypatch.setattr(sharing, "opens", opens)
+    monkeypatch.setattr(links, "opens", opens)
     guess(quick, "wrong")
     assert statuses.count(0) == FREE + 1
 

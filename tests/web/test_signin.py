@@ -13,9 +13,9 @@ from django.core import signing
 from django.test import Client as Browser
 from pytest_django.fixtures import Settings
 
-from accounts import verify
 from accounts.authentication import COOKIE
 from accounts.models import Session
+from accounts.providers import id_tokens
 from tests.accounts.conftest import id_token, offer, switch_on
 from tests.client import Client, sign_up
 from tests.signer import hashed, jwks, pem, private_key
@@ -184,7 +184,7 @@ def test_a_provider_that_is_down_is_said_on_the_page(browser: Browser, world: Wo
     assert response.status_code == 503
     assert response["Retry-After"] == "10"
     assert b"does not answer" in response.content
-    verify._discovered.cache_clear()
+    id_tokens._discovered.cache_clear()
     world.answers.clear()
     assert browser.get("/login/corp/", **HTTPS).status_code == 503
 

@@ -10,7 +10,7 @@ from django.core import signing
 from pytest_django import Settings
 
 from accounts import grants
-from recordings import presigning, storage
+from aws import presign, s3
 from recordings.completion import verify
 from recordings.models import Ledger
 from tests.client import Answer, Client, send, sha256
@@ -150,7 +150,7 @@ def test_it_is_the_same_upload_as_the_apps_own(alice: Client, uppy: Uppy) -> Non
 
 
 def test_the_policy_names_everything_that_it_lets_in(uppy: Uppy) -> None:
-    policy = presigning.presign_post("a/key", size=5, sha256=sha256(b"12345"), content_type="audio/wav")
+    policy = presign.presign_post("a/key", size=5, sha256=sha256(b"12345"), content_type="audio/wav")
     given = uppy.params(SMALL).json
     assert set(policy["fields"]) == set(given["fields"])
     checksum = {"x-amz-checksum-algorithm", "x-amz-checksum-sha256"}
@@ -276,7 +276,7 @@ def test_parts_that_are_put_together_already(alice: Client, uppy: Uppy) -> None:
 
 def test_an_upload_that_s3_has_forgotten_begins_anew(alice: Client, uppy: Uppy) -> None:
     upload = uppy.begin(LARGE).json
-    storage.abort_multipart(upload["key"], upload["uploadId"])
+    s3.abort_multipart(upload["key"], upload["uploadId"])
     assert uppy.received(upload).status == 404
     again = uppy.begin(LARGE).json
     assert again["uploadId"] != upload["uploadId"]
