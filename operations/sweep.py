@@ -282,7 +282,7 @@ def do_work(kind: str, user_id: str, until: float) -> str:
 
 
 def finish_emptying(work: Work, until: float) -> str:
-    if not continue_emptying(work.user_id, work.created_at, until=until):
+    if not continue_emptying(work.user_id, work, until=until):
         return GOING_ON
     with suppress(Conflict):  # a newer order to empty it stays
         finish_work(work)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -185,8 +186,8 @@ def trash(user_id: str, id: str, *, expected: set[str] | None = None) -> None:
         if row.status == "uploading":
             begin_purge(row, ledger)
         elif not row.trashed_at:
-            values = {"trashed_at": now(), "shelf": f"{user_id}#trash", "due_at": days_from_now(settings.TRASH_DAYS)}
-            row = change(row, ledger, values)
+            values = {"shelf": f"{user_id}#trash", "due_at": days_from_now(settings.TRASH_DAYS)}
+            row = change(row, ledger, {**values, "trashed_at": now(), "trashed_as": ledger.last_version + 1})
         return row.status == "purging"
 
     if settle(user_id, id, decide, row=find(user_id, id)):
@@ -210,7 +211,7 @@ def untrash(row: Recording, ledger: Ledger) -> Recording:
 def library(row: Recording) -> dict[str, Any]:
     """Values that put a recording where it can be seen; one that still waits for something stays due."""
     due_at = days_from_now(patience(row)) if row.waits else None
-    return {"trashed_at": None, "shelf": f"{row.user_id}#library", "due_at": due_at}
+    return {"trashed_at": None, "trashed_as": None, "shelf": f"{row.user_id}#library", "due_at": due_at}
 
 
 def patience(row: Recording) -> float:
@@ -292,24 +293,36 @@ def empty_trash(user_id: str, *, seconds: float = 5.0) -> None:
     it will be done, whatever fails here.
     """
     work = Work.of("trash", user_id, due_at=now())
+    work.up_to = open_account(user_id).last_version
     work.save()
-    leave_to_sweep(continue_emptying, user_id, work.created_at, until=time.monotonic() + seconds)
+    leave_to_sweep(continue_emptying, user_id, work, until=time.monotonic() + seconds)
 
 
-def continue_emptying(user_id: str, before: str, *, until: float) -> bool:
-    """Purge what was trashed until `before`. Returns whether nothing of it is left."""
+def continue_emptying(user_id: str, order: Work, *, until: float) -> bool:
+    """Purge what was in the trash at the order. Returns whether nothing of it is left."""
     after = None
     while rows := Recording.on_shelf(user_id, "trash", start=None, end=None, after=after, limit=200)[0]:
         for row in rows:
             if time.monotonic() > until:
                 return False
             try:
-                purge(user_id, row.id, when=lambda row: bool(row.trashed_at) and row.trashed_at <= before)
+                purge(user_id, row.id, when=partial(is_meant, order))
             except Problem as problem:
                 if problem.status_code != 404:  # purged meanwhile
                     raise
             after = row.position
     return True
+
+
+def is_meant(order: Work, row: Recording) -> bool:
+    """Whether the recording was in the trash when the order to empty it was given. The ledger's count tells, since
+    servers' clocks differ; times do where one of both is of an earlier version, which had only those.
+    """
+    if not row.trashed_at:
+        return False
+    if row.trashed_as is None or order.up_to is None:
+        return row.trashed_at <= order.created_at
+    return row.trashed_as <= order.up_to
 
 
 def download(user_id: str, id: str, *, inline: bool, head: bool = False) -> str:

@@ -96,6 +96,7 @@ class Recording(Table):
     created_at = UnicodeAttribute()
     updated_at = UnicodeAttribute()
     trashed_at = UnicodeAttribute(null=True)
+    trashed_as = IntegerAttribute(null=True)  # the version that put it into the trash
     status = UnicodeAttribute()  # one of STATUSES
     verified_at = UnicodeAttribute(null=True)
     version = IntegerAttribute()
@@ -390,6 +391,7 @@ class Work(Table):
     id = UnicodeAttribute(hash_key=True)
     user_id = UnicodeAttribute(range_key=True)
     created_at = UnicodeAttribute()
+    up_to = IntegerAttribute(null=True)  # of an order to empty the trash: the account's last version then
     due_shard = UnicodeAttribute()
     due_at = UnicodeAttribute()
 

@@ -340,6 +340,7 @@ def finish_work(work: Work) -> None:
     """Take a work row out. Raises Conflict where it has been renewed, or is gone."""
     write = transaction()
     as_read: Any = Work.created_at == work.created_at
+    as_read &= Work.up_to.does_not_exist() if work.up_to is None else Work.up_to == work.up_to
     write.delete(work, as_read)
     commit(write)
 

@@ -185,12 +185,12 @@ def test_an_emptied_trash_and_slow_files_hold_up_nobody_else(
         make_due(user_id, id)
     served: list[tuple[float, str]] = []
 
-    def empty(user_id: str, before: str, *, until: float) -> bool:
+    def empty(user_id: str, order: Work, *, until: float) -> bool:
         served.append((clock.at, user_id))
         if user_id == alice.user_id:
             clock.at = max(clock.at, until) + 0.01
             return False
-        return continue_emptying(user_id, before, until=time.monotonic() + 60)
+        return continue_emptying(user_id, order, until=time.monotonic() + 60)
 
     def hear(row: Recording, until: float) -> bool:
         served.append((clock.at, row.id))

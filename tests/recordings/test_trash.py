@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from lib.clock import days_from_now, now
+from operations.sweep import sweep
 from recordings import library
-from recordings.models import Change
+from recordings.models import Change, Recording
 from tests.client import Client, send
 from tests.state import (
     calls,
@@ -231,11 +232,56 @@ def test_emptying_spares_what_was_trashed_after_the_order(alice: Client) -> None
     trash(alice, early)
     with meanwhile("Query", lambda: trash(alice, late)):
         alice.delete("recordings/?shelf=trash")
-    order = work("trash", alice.user_id)
-    assert order is not None
-    stored = kept(alice.user_id, late)
-    assert stored.trashed_at is not None
-    assert (stored.status == "ready") is (stored.trashed_at > order.created_at)
+    assert alice.shelf("trash") == [late]
+    assert row(alice.user_id, early) is None
+    assert sweep()["emptied"] == 1
+    assert alice.shelf("trash") == [late]
+
+
+def trash_by(monkeypatch: pytest.MonkeyPatch, client: Client, id: str, *, hours: float) -> None:
+    """On a server whose clock is so many hours ahead."""
+    with monkeypatch.context() as patch:
+        patch.setattr("recordings.library.now", lambda: days_from_now(hours / 24))
+        trash(client, id)
+
+
+def test_emptying_asks_no_servers_clock(alice: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one that is ahead has trashed before goes, what one that is behind has trashed afterwards stays."""
+    early, late = alice.record(b"early")["id"], alice.record(b"late")["id"]
+    trash_by(monkeypatch, alice, early, hours=1)
+    with meanwhile("Query", lambda: trash_by(monkeypatch, alice, late, hours=-1)):
+        assert alice.delete("recordings/?shelf=trash").status == 202
+    assert sweep()["emptied"] == 1
+    assert row(alice.user_id, early) is None
+    assert kept(alice.user_id, late).status == "ready"
+    assert alice.shelf("trash") == [late]
+
+
+def test_the_end_of_one_order_is_not_the_end_of_another(alice: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two servers, by whose clocks two orders to empty the trash were given in the same millisecond."""
+    moment = now()
+    monkeypatch.setattr("recordings.models.now", lambda: moment)
+    trash(alice, alice.record(b"early")["id"])
+    alice.delete("recordings/?shelf=trash")
+    late = alice.record(b"late")["id"]
+
+    def order_again() -> None:
+        trash(alice, late)
+        with failing("Query"):
+            assert alice.delete("recordings/?shelf=trash").status == 202
+
+    with meanwhile("TransactWriteItems", order_again):
+        assert sweep()["emptied"] == 1
+    assert alice.shelf("trash") == [late]
+    assert sweep()["emptied"] == 1
+    assert alice.shelf("trash") == []
+
+
+def test_what_an_earlier_version_has_trashed_goes_by_the_time(alice: Client) -> None:
+    early = alice.record(b"early")["id"]
+    trash(alice, early)
+    Recording(early, alice.user_id).update([Recording.trashed_as.remove()])
+    assert alice.delete("recordings/?shelf=trash").status == 202
     assert row(alice.user_id, early) is None
 
 
