@@ -206,11 +206,17 @@ def ends_soon(row: Recording) -> bool:
     return row.days_left < 1
 
 
-def renew(seen: Recording, row: Recording | None, ledger: Ledger) -> Recording:
-    """A new attempt for one whose multipart upload is gone, unless somebody else has just begun one."""
+def renew(
+    seen: Recording, row: Recording | None, ledger: Ledger, *, any_parts: bool = False, whole: bool = False
+) -> Recording:
+    """A new attempt for one of which S3 has nothing, in parts as `declare` has them, unless somebody else has just
+    begun one.
+    """
     if row is None or row.status == "purging":
         raise Problem(409, "upload_incomplete", "The recording was deleted meanwhile. Create it again.")
-    return restart(row, ledger) if row.awaits_bytes and row.attempt == seen.attempt else row
+    if not row.awaits_bytes or row.attempt != seen.attempt:
+        return row
+    return restart(row, ledger, {"any_parts": any_parts or None}, whole=whole)
 
 
 def check_quota(ledger: Ledger, more: int) -> None:

@@ -43,8 +43,7 @@ def form(user_id: str, declared: dict[str, Any]) -> dict[str, Any]:
     """Where a file goes in one POST: exactly its bytes, under exactly its key."""
     if declared["size"] > MOST_POST:
         raise Problem(413, "too_large", f"S3 takes at most {MOST_POST} bytes at once. Set shouldUseMultipart.")
-    row, _ = uploads.declare(user_id, declared, whole=True)
-    refuse_known(row)
+    row = begun(user_id, declared, whole=True)
     policy = presign.presign_post(row.key, size=row.size, sha256=row.sha256, content_type=row.content_type)
     return {"method": "POST", **policy}
 
@@ -53,21 +52,37 @@ def begin(user_id: str, declared: dict[str, Any]) -> dict[str, str]:
     """Begin a file in parts, or go on with it. Raises 403 for guests: no size can be signed into Uppy's parts."""
     if open_account(user_id).is_guest:
         raise Problem(403, "guest", "Guests can't upload in parts. Sign in, or set shouldUseMultipart to false.")
-    row, is_new = uploads.declare(user_id, declared, any_parts=True)
-    if not is_new and row.upload_id and s3.list_parts(row.key, row.upload_id) is None:
-        row = renewed(row)
-    refuse_known(row)
+    row = begun(user_id, declared, any_parts=True)
     return {"key": row.key, "uploadId": row.upload_id or "", "bucket": settings.RECORDINGS_BUCKET}
 
 
-def renewed(row: Recording) -> Recording:
+def begun(user_id: str, declared: dict[str, Any], *, any_parts: bool = False, whole: bool = False) -> Recording:
+    """The recording for `declared`, which waits for its bytes. Raises 409 where nothing has to be sent.
+
+    That a replacement only has to be read is all that its row can say of one without parts. Whether its bytes have
+    come, S3 says: they have not, or went, where a copy of them failed.
+    """
+    row, is_new = uploads.declare(user_id, declared, any_parts=any_parts, whole=whole)
+    if row.awaits_proof and not s3.stat(row.key):
+        if row.any_parts or not whole:
+            row = renewed(row, any_parts=any_parts, whole=whole)
+        if whole and row.awaits_bytes:
+            return row
+    elif not is_new and row.upload_id and s3.list_parts(row.key, row.upload_id) is None:
+        row = renewed(row, any_parts=any_parts, whole=whole)
+    refuse_known(row)
+    return row
+
+
+def renewed(row: Recording, *, any_parts: bool, whole: bool) -> Recording:
     """A new attempt for an upload that S3 no longer knows, unless it came to its end and nobody has noticed."""
     try:
         return complete(row.user_id, row.id)
     except Problem as problem:
         if problem.code not in ("upload_incomplete", "checksum_mismatch"):
             raise
-    return settle(row.user_id, row.id, lambda again, ledger: uploads.renew(row, again, ledger))
+    how = {"any_parts": any_parts, "whole": whole}
+    return settle(row.user_id, row.id, lambda again, ledger: uploads.renew(row, again, ledger, **how))
 
 
 def refuse_known(row: Recording) -> None:

@@ -3,8 +3,11 @@
 from collections.abc import Callable
 
 from accounts.models import Session
+from aws import s3
+from recordings.models import MULTIPART
 from tests.client import Answer, Client, declare
 from tests.state import LONG_AGO, calls, kept, put
+from tests.web.test_uppy import Uppy, lose_copy
 
 AUDIO = b"RIFF, more or less"
 KEY = ["GetItem"]  # the session of the auth_key
@@ -61,6 +64,18 @@ def test_change(alice: Client) -> None:
     assert spent(lambda: alice.patch(f"recordings/{id}/", {"name": "n"}), 200) == change
     assert spent(lambda: alice.delete(f"recordings/{id}/"), 204) == change
     assert spent(lambda: alice.post(f"recordings/{id}/restore/"), 200) == change
+
+
+def test_what_uppy_asks_of_a_replacement_that_waits_for_its_proof(alice: Client) -> None:
+    id = alice.create(AUDIO, size=MULTIPART).json["recording"]["id"]
+    row = lose_copy(alice, id)
+    uppy = Uppy(alice)
+    ask = ["GetItem", "GetItem", "GetItem", "HeadObject"]
+    put(row.key, AUDIO)
+    metadata = {"size": MULTIPART, "sha256": row.sha256}
+    assert spent(lambda: uppy.params(AUDIO, **metadata), 409) == ask
+    s3.erase(row.key)
+    assert spent(lambda: uppy.params(AUDIO, **metadata), 200) == ask
 
 
 def test_account(alice: Client) -> None:

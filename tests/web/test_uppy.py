@@ -12,9 +12,10 @@ from pytest_django import Settings
 from accounts import grants
 from aws import presign, s3
 from recordings.completion import verify
-from recordings.models import Ledger
+from recordings.models import MULTIPART, Ledger, Recording
+from recordings.uploads import new_attempt
 from tests.client import Answer, Client, send, sha256
-from tests.state import calls, check_books, failing, kept, objects, row, snapshot
+from tests.state import calls, check_books, failing, kept, objects, put, row, snapshot
 
 PART = 5 * 2**20
 SMALL = b"RIFF, more or less" * 10
@@ -736,3 +737,65 @@ def test_no_log_holds_a_grant(uppy: Uppy, caplog: pytest.LogCaptureFixture) -> N
     said = [str(vars(record)) for record in caplog.records]
     assert any("/uppy/{grant}/s3/params" in line for line in said)
     assert not any(uppy.base.rpartition("/")[2] in line for line in said)
+
+
+def lose_copy(client: Client, id: str) -> Recording:
+    """An upload becomes a mismatch that late bytes were to be copied for, and neither copy nor source is there. Its
+    row as it is then.
+    """
+    row: Recording = kept(client.user_id, id)
+    alone = [Recording.attempt.set(new_attempt(row.life)), Recording.upload_id.remove(), Recording.any_parts.remove()]
+    mismatch = [Recording.status.set("mismatch"), Recording.kept.set(row.attempt), Recording.kept_size.set(row.size)]
+    row.update([*alone, *mismatch])
+    put(row.stored_key, b"x")
+    return row
+
+
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_what_could_not_be_copied_is_sent_anew(alice: Client, in_parts: bool) -> None:
+    id = alice.create(SMALL, size=MULTIPART).json["recording"]["id"]
+    row = lose_copy(alice, id)
+    uppy = Uppy(alice)
+    metadata = {"size": MULTIPART, "sha256": sha256(SMALL)}
+    answer = (uppy.begin if in_parts else uppy.params)(SMALL, **metadata)
+    assert answer.status == 200, answer
+    again = kept(alice.user_id, id)
+    assert (again.status, again.kept, bool(again.upload_id)) == ("mismatch", row.kept, in_parts)
+    assert (again.attempt != row.attempt) is in_parts  # nothing else than these bytes can come to the key that it has
+    assert bool(again.any_parts) is in_parts
+    assert (answer.json["key"] if in_parts else answer.json["fields"]["key"]) == again.key
+    assert objects() == {row.stored_key: b"x"}
+    check_books(alice.user_id)
+
+
+def test_a_mismatch_is_replaced_in_one_post(alice: Client, uppy: Uppy) -> None:
+    row = lose_copy(alice, alice.create(LARGEST).json["recording"]["id"])
+    assert uppy.params(LARGEST).json["fields"]["key"] == row.key
+    uppy.post(LARGEST)
+    assert uppy.params(LARGEST).code == "already_here"
+    assert alice.post(f"recordings/{row.id}/complete/").status == 200
+    assert verify(alice.user_id, row.id).status == "ready"
+    assert objects() == {row.key: LARGEST}
+    check_books(alice.user_id)
+
+
+def test_a_form_in_place_of_parts_that_were_lost(alice: Client, uppy: Uppy) -> None:
+    """Parts might still be put together at the key that they had."""
+    row = lose_copy(alice, alice.create(SMALL, size=MULTIPART).json["recording"]["id"])
+    row.update([Recording.any_parts.set(True)])
+    fields = uppy.params(SMALL, size=MULTIPART).json["fields"]
+    again = kept(alice.user_id, row.id)
+    assert fields["key"] == again.key != row.key
+    assert (again.any_parts, again.upload_id) == (None, None)
+    assert uppy.params(SMALL, size=MULTIPART).json["fields"]["key"] == again.key
+
+
+def test_parts_that_were_lost_are_sent_anew_by_the_app(alice: Client, uppy: Uppy) -> None:
+    """In parts of ours, where Uppy had cut them."""
+    upload = uppy.begin(SMALL, size=MULTIPART).json
+    row = lose_copy(alice, id_in(upload))
+    row.update([Recording.any_parts.set(True)])
+    created = alice.create(SMALL, size=MULTIPART).json
+    assert created["upload"]["kind"] == "multipart"
+    wanted = {"parts": [{"number": 1, "sha256": sha256(SMALL)}]}
+    assert alice.post(f"recordings/{row.id}/parts/", wanted).status == 200
