@@ -11,9 +11,9 @@ from accounts.models import Account, Feed, Session
 from accounts.services import account_of, end_sessions, require_living
 from accounts.transactions import close_feed, open_feed
 from aws.dynamo import Conflict
+from aws.retry import retry_on_conflict
 from lib.problems import Problem, not_found
 from lib.secrets import TOKEN, hashed, new_token
-from recordings.library import pauses
 
 MOST = 10  # feeds an account
 # Of podcast:guid: https://podcasting2.org/docs/podcast-namespace/tags/guid
@@ -46,36 +46,34 @@ def create(session: Session, *, origin: str, tag: str | None, title: str | None)
         title=title or tag or "Recorder",
         guid=str(uuid.uuid5(NAMESPACE, url.partition("://")[2])),
     )
-    for _ in pauses():
-        account = account_of(session.id)
-        if len(account.feeds) >= MOST:
-            raise Problem(409, "too_many_feeds", f"An account has at most {MOST} feeds. Close one of them first.")
-        try:
-            open_feed(account, row)
-        except Conflict:
-            require_living(session)
-            continue
-        return describe(row) | {"url": url}
-    raise AssertionError  # pauses() ends by raising
+    insert(session, row)
+    return describe(row) | {"url": url}
+
+
+@retry_on_conflict
+def insert(session: Session, row: Feed) -> None:
+    account = account_of(session.id)
+    if len(account.feeds) >= MOST:
+        raise Problem(409, "too_many_feeds", f"An account has at most {MOST} feeds. Close one of them first.")
+    try:
+        open_feed(account, row)
+    except Conflict:
+        require_living(session)
+        raise
 
 
 def address(origin: str, token: str) -> str:
     return f"{origin}/feed/{token}.xml"
 
 
+@retry_on_conflict
 def close(user_id: str, feed_id: str, *, missing_ok: bool = False) -> None:
     """End a feed: from the answer on, its address is worth nothing. Raises 404 where the account has no such feed."""
-    for _ in pauses():
-        account = account_of(user_id)
-        if feed_id not in account.feeds:
-            if missing_ok:
-                return
-            raise not_found()
-        try:
-            close_feed(account, feed_id)
-        except Conflict:
-            continue
-        return
+    account = account_of(user_id)
+    if feed_id in account.feeds:
+        close_feed(account, feed_id)
+    elif not missing_ok:
+        raise not_found()
 
 
 def sign_out_others(session: Session) -> None:

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from accounts import throttles, transactions
 from accounts.login import answer, identity_of, new_session, prove, refuse_used
@@ -19,10 +19,14 @@ from accounts.services import (
     require_recent_login,
 )
 from aws.dynamo import Conflict
+from aws.retry import retry_on_conflict
 from lib.problems import Problem, not_found
-from recordings.library import leave_to_sweep, pauses
+from recordings.library import leave_to_sweep
 
 log = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    from accounts.providers.prove import Proof
 
 MOST = 10  # identities an account
 SESSION = ("auth_key", "session_id", "expires_at")  # what linking tells of a new one
@@ -52,85 +56,84 @@ def link(session: Session, credential: Mapping[str, str]) -> tuple[dict[str, Any
     require_recent_login(session)
     proof = prove(credential)
     replay = Replay.of(*proof.used) if proof.used else None
-    for _ in pauses():
-        account, theirs = account_of(session.id), Identity.of(proof.identity_id)
-        if theirs and theirs.user_id != account.id:
-            raise Problem(409, "identity_in_use", "This login belongs to another account. Nothing was changed.")
-        if theirs:
-            return describe(theirs) | {"session": None}, False
-        if len(account.identities) >= MOST:
-            raise Problem(409, "too_many_identities", f"An account has at most {MOST} logins.")
-        identity = identity_of(proof, account.id)
-        more: dict[str, Any] = {"email_verified": proof.email_verified}
-        given = None
-        if account.is_guest:
-            _, new, secret = new_session(account.id, session.device_name)
-            new.replaces = session.auth_key
-            more |= {"sessions": Session.all_of(account.id), "old": session, "new": new}
-            given = {name: value for name, value in answer(new, secret, is_new=False).items() if name in SESSION}
-        try:
-            transactions.link(account, identity, replay, **more)
-        except Conflict:
-            refuse_used(replay)
-            require_living(session)
-            continue
-        return describe(identity) | {"session": given}, True
-    raise AssertionError  # pauses() ends by raising
+    return link_proven(session, proof, replay)
+
+
+@retry_on_conflict
+def link_proven(session: Session, proof: "Proof", replay: Replay | None) -> tuple[dict[str, Any], bool]:
+    account, theirs = account_of(session.id), Identity.of(proof.identity_id)
+    if theirs and theirs.user_id != account.id:
+        raise Problem(409, "identity_in_use", "This login belongs to another account. Nothing was changed.")
+    if theirs:
+        return describe(theirs) | {"session": None}, False
+    if len(account.identities) >= MOST:
+        raise Problem(409, "too_many_identities", f"An account has at most {MOST} logins.")
+    identity = identity_of(proof, account.id)
+    more: dict[str, Any] = {"email_verified": proof.email_verified}
+    given = None
+    if account.is_guest:
+        _, new, secret = new_session(account.id, session.device_name)
+        new.replaces = session.auth_key
+        more |= {"sessions": Session.all_of(account.id), "old": session, "new": new}
+        given = {name: value for name, value in answer(new, secret, is_new=False).items() if name in SESSION}
+    try:
+        transactions.link(account, identity, replay, **more)
+    except Conflict:
+        refuse_used(replay)
+        require_living(session)
+        raise
+    return describe(identity) | {"session": given}, True
 
 
 def unlink(session: Session, identity_id: str) -> None:
     """Take one identity away. Raises 404 where the account has no such one, 409 `last_identity` for its only one."""
     require_recent_login(session)
-    for _ in pauses():
-        account = account_of(session.id)
-        identity = next((row for row in identities_of(account) if row.identity_id == identity_id), None)
-        if identity is None:
-            raise not_found()
-        if account.identities == [identity.id]:
-            raise Problem(409, "last_identity", "Nobody could sign in any more. Link another login first.")
-        try:
-            transactions.unlink(account, identity)
-        except Conflict:
-            continue
-        if identity.refresh_token:
-            leave_to_sweep(finish_revoking, account.id, time.monotonic() + REVOKING_SECONDS)
-        return
+    identity = take_away(session.id, identity_id)
+    if identity.refresh_token:
+        leave_to_sweep(finish_revoking, session.id, time.monotonic() + REVOKING_SECONDS)
 
 
+@retry_on_conflict
+def take_away(user_id: str, identity_id: str) -> Identity:
+    account = account_of(user_id)
+    identity = next((row for row in identities_of(account) if row.identity_id == identity_id), None)
+    if identity is None:
+        raise not_found()
+    if account.identities == [identity.id]:
+        raise Problem(409, "last_identity", "Nobody could sign in any more. Link another login first.")
+    transactions.unlink(account, identity)
+    return identity
+
+
+@retry_on_conflict
 def name_issuer(row: Identity) -> bool:
     """Store an identity under the issuer that its provider's name stands for today. Returns whether that is done."""
     known = replace(providers.discovered(row.provider), provider=row.provider)
     id = f"identity:{known.issuer}:{row.subject}"
-    for _ in pauses():
-        account = Account.of(row.user_id)
-        if account is None or account.closed_at or row.id not in account.identities:
-            return False
-        try:
-            transactions.rename(account, row, id)
-        except Conflict:
-            if Identity.of(id):  # it has signed up anew there, or is linked twice
-                return Identity.of(row.id) is None
-            continue
-        return True
-    raise AssertionError  # pauses() ends by raising
+    account = Account.of(row.user_id)
+    if account is None or account.closed_at or row.id not in account.identities:
+        return False
+    try:
+        transactions.rename(account, row, id)
+    except Conflict:
+        if Identity.of(id):  # it has signed up anew there, or is linked twice
+            return Identity.of(row.id) is None
+        raise
+    return True
 
 
+@retry_on_conflict
 def unlinked_at_kakao(subject: str) -> None:
     """Kakao says that a person has disconnected this app, or is gone there.
 
     The identity goes where the account has another. Its only one stays, since nobody could reach the recordings any
     more, and Kakao gives the person who comes back the same id; but every device is signed out.
     """
-    for _ in pauses():
-        identity = Identity.of(f"identity:kakao:{subject}")
-        account = Account.of(identity.user_id) if identity else None
-        if identity is None or account is None or account.closed_at:
-            return
-        if account.identities == [identity.id]:
-            end_sessions(account.id)
-            return
-        try:
-            transactions.unlink(account, identity)
-        except Conflict:
-            continue
+    identity = Identity.of(f"identity:kakao:{subject}")
+    account = Account.of(identity.user_id) if identity else None
+    if identity is None or account is None or account.closed_at:
         return
+    if account.identities == [identity.id]:
+        end_sessions(account.id)
+    else:
+        transactions.unlink(account, identity)

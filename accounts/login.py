@@ -12,10 +12,10 @@ from accounts.providers import table as providers
 from accounts.services import stamp_seconds
 from accounts.transactions import enter, sign_up
 from aws.dynamo import Conflict
+from aws.retry import retry_on_conflict
 from lib.clock import now
 from lib.problems import Problem
 from lib.secrets import hashed, new_token
-from recordings.library import pauses
 
 if TYPE_CHECKING:
     from accounts.providers.prove import Proof
@@ -35,16 +35,12 @@ def log_in(credential: Mapping[str, str], *, address: str) -> dict[str, Any]:
     return enter_with(prove(credential), device_name=device_name)
 
 
+@retry_on_conflict  # DynamoDB may have too much to do
 def log_in_guest(*, device_name: str) -> dict[str, Any]:
     """Sign up a guest: a fresh, empty account, never somebody else's."""
-    for _ in pauses():
-        user_id, session, secret = new_session(keys.new_user_id(), device_name)
-        try:
-            sign_up(Account(user_id, is_guest=True, created_at=now()), session)
-        except Conflict:  # DynamoDB had too much to do
-            continue
-        return answer(session, secret, is_new=True)
-    raise AssertionError  # pauses() ends by raising
+    user_id, session, secret = new_session(keys.new_user_id(), device_name)
+    sign_up(Account(user_id, is_guest=True, created_at=now()), session)
+    return answer(session, secret, is_new=True)
 
 
 def prove(credential: Mapping[str, str]) -> "Proof":
@@ -66,26 +62,25 @@ def refuse_unnamed(proof: "Proof") -> None:
         raise Problem(503, "upgrade_pending", "Logins of this provider are being moved.", retry_after=60)
 
 
+@retry_on_conflict
 def enter_with(proof: "Proof", *, device_name: str) -> dict[str, Any]:
     """Log the proven identity in, or sign it up; whoever loses a race of first logins logs in."""
     replay = Replay.of(*proof.used) if proof.used else None
-    for _ in pauses():
-        identity = Identity.of(proof.identity_id)
-        account = Account.of(identity.user_id) if identity else None
-        if identity and (account is None or identity.id not in account.identities):
-            continue  # it is being unlinked, or its account closed
-        user_id, session, secret = new_session(account.id if account else keys.new_user_id(), device_name)
-        fresh = identity_of(proof, user_id)
-        try:
-            if account:
-                enter(account, session, fresh, replay, leaving(user_id))
-            else:
-                sign_up(account_of(proof, user_id), session, fresh, replay)
-        except Conflict:
-            refuse_used(replay)
-            continue
-        return answer(session, secret, is_new=account is None)
-    raise AssertionError  # pauses() ends by raising
+    identity = Identity.of(proof.identity_id)
+    account = Account.of(identity.user_id) if identity else None
+    if identity and (account is None or identity.id not in account.identities):
+        raise Conflict  # it is being unlinked, or its account closed
+    user_id, session, secret = new_session(account.id if account else keys.new_user_id(), device_name)
+    fresh = identity_of(proof, user_id)
+    try:
+        if account:
+            enter(account, session, fresh, replay, leaving(user_id))
+        else:
+            sign_up(account_of(proof, user_id), session, fresh, replay)
+    except Conflict:
+        refuse_used(replay)
+        raise
+    return answer(session, secret, is_new=account is None)
 
 
 def refuse_used(replay: Replay | None) -> None:

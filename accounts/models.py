@@ -11,7 +11,6 @@ from typing import Any
 
 from django.conf import settings
 from pynamodb.attributes import BooleanAttribute, ListAttribute, UnicodeAttribute
-from pynamodb.exceptions import UpdateError
 from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
@@ -169,16 +168,13 @@ class Guesses(Table):
         """
         row = cls(f"guesses:{who}", "guesses")
         may: Any = cls.next_at.does_not_exist() | (cls.next_at <= moment)
-        try:
-            row.update([cls.wrong.add(1), cls.expires_at.set(expires_at)], condition=may)
-            if seconds := pause(row.wrong):
-                row.update([cls.next_at.set(moment + seconds)], condition=may)
-        except UpdateError as error:
-            if error.cause_response_code != "ConditionalCheckFailedException":
-                raise
-            row = cls.find(row.id, row.auth_key) or row
-            return max(1, (row.next_at or 0) - moment)
-        return 0
+        counted = row.update_if(may, cls.wrong.add(1), cls.expires_at.set(expires_at))
+        if counted and (seconds := pause(row.wrong)):
+            counted = row.update_if(may, cls.next_at.set(moment + seconds))
+        if counted:
+            return 0
+        row = cls.find(row.id, row.auth_key) or row
+        return max(1, (row.next_at or 0) - moment)
 
     @classmethod
     def forget(cls, who: str) -> None:
@@ -269,8 +265,4 @@ class Session(Table):
 
     def note(self, *actions: Action) -> None:
         """Write, unless the session has been ended meanwhile."""
-        try:
-            self.update(list(actions), condition=Session.id.exists())
-        except UpdateError as error:
-            if error.cause_response_code != "ConditionalCheckFailedException":
-                raise
+        self.update_if(Session.id.exists(), *actions)

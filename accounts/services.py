@@ -10,9 +10,10 @@ from accounts.models import GUEST_DAYS, Account, Identity, Revocation, Session
 from accounts.transactions import end_closing, look_again, mark_closed, reschedule, sign_out
 from aws.dynamo import Conflict, find_at_once
 from aws.presign import UPLOAD_SECONDS
+from aws.retry import retry_on_conflict
 from lib.clock import days_from_now, now, stamp
 from lib.problems import Problem, not_found
-from recordings.library import Unclear, erase, leave_to_sweep, open_account, pauses
+from recordings.library import Unclear, erase, leave_to_sweep, open_account
 from recordings.models import Ledger, Work
 from recordings.transactions import finish_work
 
@@ -108,15 +109,11 @@ def guest_until(last_seen_at: str) -> str:
     return stamp(datetime.fromisoformat(last_seen_at) + timedelta(days=GUEST_DAYS))
 
 
+@retry_on_conflict
 def rename(session: Session, name: str) -> dict[str, Any]:
-    for _ in pauses():
-        account = Account.of(session.id)
-        if account and not account.closed_at:  # describe() says it otherwise
-            try:
-                account.rename(name)
-            except Conflict:
-                continue
-        break
+    account = Account.of(session.id)
+    if account and not account.closed_at:  # describe() says it otherwise
+        account.rename(name)
     return describe(session)
 
 
@@ -144,18 +141,14 @@ def end_session(user_id: str, session_id: str) -> None:
     end(session)
 
 
+@retry_on_conflict
 def end(session: Session) -> None:
     """Sign a device out. A guest's account keeps when it was last seen. Does nothing to a session that is gone."""
-    for _ in pauses():
-        account = Account.of(session.id)
-        if account is None or account.closed_at or not account.is_guest:
-            session.delete()
-            return
-        try:
-            sign_out(account, session)
-        except Conflict:
-            continue
-        return
+    account = Account.of(session.id)
+    if account is None or account.closed_at or not account.is_guest:
+        session.delete()
+    else:
+        sign_out(account, session)
 
 
 def end_sessions(user_id: str, *, but: str = "") -> None:
@@ -167,19 +160,18 @@ def end_sessions(user_id: str, *, but: str = "") -> None:
 
 def close(user_id: str) -> None:
     """Close the account for good: from the answer on, nobody can use it, and what it held is on its way out."""
-    for _ in pauses():
-        account = Account.of(user_id)
-        if account is None or account.closed_at:
-            break
-        try:
-            mark_closed(account)
-            break
-        except Conflict:
-            continue
+    mark_as_closed(user_id)
     end_sessions(user_id)
     until = time.monotonic() + CLOSING_SECONDS
     leave_to_sweep(finish_revoking, user_id, until)
     leave_to_sweep(finish_closing, user_id, until)
+
+
+@retry_on_conflict
+def mark_as_closed(user_id: str) -> None:
+    account = Account.of(user_id)
+    if account and not account.closed_at:
+        mark_closed(account)
 
 
 def finish_closing(user_id: str, until: float) -> str:

@@ -17,7 +17,9 @@ from django.conf import settings
 from pynamodb.attributes import Attribute, UnicodeAttribute
 from pynamodb.connection import Connection, TableConnection
 from pynamodb.constants import NULL, NUMBER
-from pynamodb.exceptions import TransactWriteError
+from pynamodb.exceptions import TransactWriteError, UpdateError
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
@@ -159,6 +161,16 @@ class Table(Model):
     @cache
     def _defaults(cls) -> list[tuple[str, Any]]:
         return [(name, each.default) for name, each in cls.get_attributes().items() if each.default is not None]
+
+    def update_if(self, condition: Condition, *actions: Action) -> bool:
+        """Change the row where the condition holds. Returns whether it did. One UpdateItem."""
+        try:
+            self.update(list(actions), condition=condition)
+        except UpdateError as error:
+            if error.cause_response_code != "ConditionalCheckFailedException":
+                raise
+            return False
+        return True
 
     @classmethod
     def find(cls, hash_key: str, range_key: str | int) -> Self | None:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from aws import s3
+from aws.dynamo import Conflict
+from aws.retry import retry_on_conflict
 from lib.clock import days_from_now, now, seconds_since
 from lib.logs import count, measure
 from lib.problems import Problem
-from recordings.library import PROOF_DAYS, find, is_over, pauses, present, settle
+from recordings.library import PROOF_DAYS, find, is_over, present, settle
 from recordings.models import MULTIPART, Ledger, Recording
 from recordings.transactions import change
 from recordings.uploads import LEAST_PART, clear, declare, length_of, part_count, restart
@@ -213,27 +215,39 @@ def store(user_id: str, content: bytes, declared: dict[str, Any]) -> tuple[Recor
     recording may stand as `uploading`, with or without its bytes; the same call finishes it, or S3's event does.
     """
     is_new = False
-    for _ in pauses():
+
+    @retry_on_conflict
+    def attempt() -> Recording:
+        nonlocal is_new
         row, created = declare(user_id, declared)
         is_new = is_new or created
         if not row.awaits_bytes:
-            return row, is_new
-        attempt = row.attempt
+            return row
         s3.save(row.key, content, row.content_type)
+        ready = make_stored_ready(row)
+        if ready is None:
+            raise Conflict
+        return ready
 
-        def decide(row: Recording | None, ledger: Ledger, attempt: str = attempt) -> Recording | None:
-            if row is None or row.attempt != attempt or row.status == "purging":
-                return None
-            return make_ready(row, ledger, proven=True) if row.awaits_bytes else row
+    return attempt(), is_new
 
-        try:
-            ready = settle(user_id, row.id, decide, row=row)
-        except Problem as problem:
-            if problem.code == "account_closed" and is_over(row):
-                s3.erase(row.key)
-            raise
-        if ready:
-            return ready, is_new
-        if is_over(row):
-            s3.erase(row.key)
-    raise AssertionError  # pauses() ends by raising
+
+def make_stored_ready(seen: Recording) -> Recording | None:
+    """`ready`, now that the bytes of this attempt are stored. None where the recording has moved on to another; bytes
+    that it has let go of are deleted.
+    """
+
+    def decide(row: Recording | None, ledger: Ledger) -> Recording | None:
+        if row is None or row.attempt != seen.attempt or row.status == "purging":
+            return None
+        return make_ready(row, ledger, proven=True) if row.awaits_bytes else row
+
+    try:
+        ready = settle(seen.user_id, seen.id, decide, row=seen)
+    except Problem as problem:
+        if problem.code == "account_closed" and is_over(seen):
+            s3.erase(seen.key)
+        raise
+    if ready is None and is_over(seen):
+        s3.erase(seen.key)
+    return ready

@@ -1,10 +1,9 @@
 """What can be done with recordings that are there: find, list, change, trash, restore, purge, erase."""
 
 import logging
-import random
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ from django.conf import settings
 
 from aws import presign, s3
 from aws.dynamo import Conflict
+from aws.retry import retry_on_conflict
 from lib.clock import days_from_now, now
 from lib.paging import dump_cursor, load_cursor
 from lib.problems import Problem, not_found
@@ -25,29 +25,12 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
-RETRY_SECONDS = 5.0
 SEARCH_READS = 2000
 PROOF_DAYS = 1 / 24  # how long S3's event has to bring a proof, an object, or its sound, before the sweep looks itself
 
 
 class Unclear(Exception):  # noqa: N818 - an answer to act on, not an error
     """Rows that contradict each other, or that nobody can make sense of. Nothing is done about them but to say so."""
-
-
-def pauses(seconds: float = RETRY_SECONDS) -> Iterator[None]:
-    """Yield for each try at a contended write, sleeping longer and longer between them, for `seconds` in all.
-
-    Raises 503 `busy` then. Who gets it has changed nothing, except for a small upload: see `completion.store`.
-    """
-    start, wait = time.monotonic(), 0.01
-    while True:
-        yield
-        if time.monotonic() - start > seconds:
-            raise Problem(
-                503, "busy", "Too many changes to this account at once. Repeating this is safe.", retry_after=2
-            )
-        time.sleep(random.uniform(0, wait))  # noqa: S311 - jitter
-        wait = min(wait * 2, 0.5)
 
 
 def open_account(user_id: str) -> Ledger:
@@ -69,18 +52,20 @@ def settle(
 
     `row` and `ledger` save the first reads where the caller has just made them.
     """
-    for _ in pauses():
-        row = row or Recording.find(id, user_id)
-        ledger = ledger or open_account(user_id)
+
+    @retry_on_conflict
+    def attempt() -> T:
+        nonlocal row, ledger
+        now_row, now_ledger = row or Recording.find(id, user_id), ledger or open_account(user_id)
+        row = ledger = None
         try:
-            return decide(row, ledger)
+            return decide(now_row, now_ledger)
         except Behind as behind:
             with suppress(Conflict):
-                catch_up(ledger, behind.version)
-            row = ledger = None
-        except Conflict:
-            row = ledger = None
-    raise AssertionError  # pauses() ends by raising
+                catch_up(now_ledger, behind.version)
+            raise
+
+    return attempt()
 
 
 def find(user_id: str, id: str) -> Recording:
@@ -278,14 +263,17 @@ def finish_purge(user_id: str, id: str) -> None:
         s3.delete(key)
     if row.kept:
         s3.delete(row.stored_key)
-    for _ in pauses():
-        try:
-            remove(row)
-        except Conflict:
-            again = Recording.find(id, user_id)
-            if again and again.status == "purging" and again.attempt == row.attempt:
-                continue
-        return
+    remove_purged(row)
+
+
+@retry_on_conflict
+def remove_purged(row: Recording) -> None:
+    try:
+        remove(row)
+    except Conflict:
+        again = Recording.find(row.id, row.user_id)
+        if again and again.status == "purging" and again.attempt == row.attempt:
+            raise
 
 
 def empty_trash(user_id: str, *, seconds: float = 5.0) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 
 from django.conf import settings
 from pynamodb.attributes import Attribute
-from pynamodb.exceptions import UpdateError
 from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
@@ -187,24 +186,14 @@ def claim_excerpt(share: Share, tries: int) -> bool:
     """Count the tries at cutting it. False where anything about that is not as it was read."""
     as_read: Any = Share.status == "preparing"
     as_read &= Share.tries.does_not_exist() if share.tries is None else Share.tries == share.tries
-    try:
-        share.update([Share.tries.set(tries)], condition=as_read)
-    except UpdateError as error:
-        if error.cause_response_code != "ConditionalCheckFailedException":
-            raise
-        return False
-    return True
+    return share.update_if(as_read, Share.tries.set(tries))
 
 
 def delay_excerpt(share: Share, row: Recording) -> None:
     """Let the sweep look again once somebody else has had time to cut it."""
     due_at = days_from_now(CUT_DAYS)
     work = Excerpt(Excerpt.id_of(share.public_id), row.user_id)
-    try:
-        work.update([Excerpt.due_at.set(due_at)], condition=Excerpt.id.exists())
-    except UpdateError as error:
-        if error.cause_response_code != "ConditionalCheckFailedException":
-            raise
+    work.update_if(Excerpt.id.exists(), Excerpt.due_at.set(due_at))
 
 
 def claim(row: Recording, tries: int, *, due_at: str) -> bool:
@@ -218,13 +207,7 @@ def claim(row: Recording, tries: int, *, due_at: str) -> bool:
     for name in ("tries", "due_at", "trashed_at"):
         attribute, value = getattr(Recording, name), getattr(row, name)
         as_read &= attribute.does_not_exist() if value is None else attribute == value
-    try:
-        row.update(actions, condition=as_read)
-    except UpdateError as error:
-        if error.cause_response_code != "ConditionalCheckFailedException":
-            raise
-        return False
-    return True
+    return row.update_if(as_read, *actions)
 
 
 def _book(
@@ -328,12 +311,7 @@ def close_ledger(write: TransactWrite, user_id: str) -> None:
 
 def defer(id: str, user_id: str, *, until: str, moment: str) -> None:
     """Let the sweep come back to a row at `until`, if it is still as due as it was at `moment`. Takes no version."""
-    row = Recording(id, user_id)
-    try:
-        row.update([Recording.due_at.set(until)], condition=Recording.due_at <= moment)
-    except UpdateError as error:
-        if error.cause_response_code != "ConditionalCheckFailedException":
-            raise
+    Recording(id, user_id).update_if(Recording.due_at <= moment, Recording.due_at.set(until))
 
 
 def finish_work(work: Work) -> None:

@@ -17,9 +17,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from aws.dynamo import Conflict, Table, find_at_once
+from aws.retry import retry_on_conflict
 from lib.logs import count
 from lib.problems import Problem
-from recordings.library import pauses
 from recordings.models import Change, Ledger, Recording
 from recordings.transactions import TOMBSTONE_DAYS
 
@@ -74,31 +74,33 @@ def page_once(user_id: str, after: int, *, limit: int, last: bool = True) -> tup
     that nothing is under way: a change may have gone whose successor is still to come. Two more TransactGetItems then.
     Raises 503 `busy` in place of nothing.
     """
-    for _ in pauses(PATIENCE):
-        rows = Change.since(user_id, after, limit=limit + 1)
-        ids = [str(row.recording_id) for row in rows[:limit] if not row.deleted]
-        look = Look(after, rows[:limit], Recording.batch(user_id, ids))
-        doubts = doubts_of(look)
-        sure = min(doubts, default=len(look.rows))
-        end = enough(doubts, len(look.rows))
-        more, look = len(rows) > end, look._replace(rows=look.rows[:end])
-        asked = [place for at in doubts if at < end for place in doubts[at]]
-        try:
-            if last and not more:
-                asked += behind(user_id, look)
-            found = ask(asked, look.rows)
-        except Conflict:
-            if sure:
-                return [tell(row, look, {}) for row in look.rows[:sure]], True
-            continue
-        if same(look, asked, found):
-            held = held_at(look, found)
-            if held == 0:
-                continue
-            if held:
-                return [tell(row, look, found) for row in look.rows[:held]], True
-            return [tell(row, look, found) for row in look.rows], more
-    raise AssertionError  # pauses() ends by raising
+    return retry_on_conflict(try_page, seconds=PATIENCE)(user_id, after, limit=limit, last=last)
+
+
+def try_page(user_id: str, after: int, *, limit: int, last: bool) -> tuple[list[Told], bool]:
+    """Raises Conflict where nothing can be told for sure at this moment."""
+    rows = Change.since(user_id, after, limit=limit + 1)
+    ids = [str(row.recording_id) for row in rows[:limit] if not row.deleted]
+    look = Look(after, rows[:limit], Recording.batch(user_id, ids))
+    doubts = doubts_of(look)
+    sure = min(doubts, default=len(look.rows))
+    end = enough(doubts, len(look.rows))
+    more, look = len(rows) > end, look._replace(rows=look.rows[:end])
+    asked = [place for at in doubts if at < end for place in doubts[at]]
+    try:
+        if last and not more:
+            asked += behind(user_id, look)
+        found = ask(asked, look.rows)
+    except Conflict:
+        if sure:
+            return [tell(row, look, {}) for row in look.rows[:sure]], True
+        raise
+    held = held_at(look, found) if same(look, asked, found) else 0
+    if held == 0:
+        raise Conflict
+    if held:
+        return [tell(row, look, found) for row in look.rows[:held]], True
+    return [tell(row, look, found) for row in look.rows], more
 
 
 def doubts_of(look: Look) -> dict[int, list[Place]]:

@@ -14,10 +14,11 @@ from django.conf import settings
 
 from aws import object_reader, s3
 from aws.dynamo import Conflict
+from aws.retry import retry_on_conflict
 from lib.problems import Problem
 from recordings.analysis import decoding, orders
 from recordings.analysis.decoding import SECONDS, UndecodableError
-from recordings.library import finish_purge, open_account, pauses
+from recordings.library import finish_purge, open_account
 from recordings.models import Excerpt, Recording, Share
 from recordings.shares.links import clear, let_go
 from recordings.transactions import claim_excerpt, conclude_excerpt, delay_excerpt
@@ -103,21 +104,20 @@ def take(answer: orders.Answer) -> str:
     return conclude(row, share, "ready" if stored else "failed")
 
 
+@retry_on_conflict
 def conclude(row: Recording, share: Share, status: str) -> str:
     """Write down what became of it. What was cut for a share that is gone meanwhile goes too."""
-    for _ in pauses():
-        try:
-            conclude_excerpt(share, row, status)
-        except Conflict:
-            found = Share.of(share.public_id)
-            if found is None:
-                s3.delete(row.excerpt_key(share.public_id))
-                return "changed"
-            if found.status == "preparing":
-                continue
-            return found.status
-        return status
-    raise AssertionError  # pauses() ends by raising
+    try:
+        conclude_excerpt(share, row, status)
+    except Conflict:
+        found = Share.of(share.public_id)
+        if found is None:
+            s3.delete(row.excerpt_key(share.public_id))
+            return "changed"
+        if found.status == "preparing":
+            raise
+        return found.status
+    return status
 
 
 def tend(share_id: str, user_id: str, until: float) -> str:

@@ -21,7 +21,7 @@ AUDIO, OTHER = b"RIFF, more or less", b"other bytes......."
 def _time_flies(monkeypatch: pytest.MonkeyPatch) -> None:
     """2 seconds between looks at the clock."""
     clock = count(step=2)
-    monkeypatch.setattr("recordings.library.time", SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _: 0))
+    monkeypatch.setattr("aws.retry.time", SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _: 0))
 
 
 @contextmanager

@@ -220,7 +220,7 @@ def test_what_is_under_way_is_waited_for(lives: Client, monkeypatch: pytest.Monk
         (places,) = double.transactions
         monkeypatch.setattr(following, "PATIENCE", 60.0)
         double.hide([place for place in places if place.table == "test-recordings"])
-        monkeypatch.setattr("recordings.library.time.sleep", lambda seconds: double.come(places))
+        monkeypatch.setattr("aws.retry.time.sleep", lambda seconds: double.come(places))
         assert device.finish() == stored(lives)
 
 
