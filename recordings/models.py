@@ -81,7 +81,10 @@ class ByDue(GlobalSecondaryIndex["Recording"]):  # type: ignore[no-untyped-call]
 
 
 class Recording(Table):
-    """One audio file and what is known about it. Times are texts, sizes bytes, durations seconds."""
+    """One audio file and what is known about it. Times are texts, sizes bytes, durations seconds.
+
+    states.py has the states that a row can be in, and the ways from one to another.
+    """
 
     class Meta:
         table_name = settings.RECORDINGS_TABLE
