@@ -37,7 +37,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> set[Step]:
         return noted
 
     for name in ("add", "change", "remove"):
-        real = getattr(transactions, name)
+        real: Callable[..., Any] = getattr(transactions, name)
         for module in [each for path, each in sys.modules.items() if path.startswith("recordings.")]:
             if getattr(module, name, None) is real:
                 monkeypatch.setattr(module, name, note(real))
