@@ -127,8 +127,8 @@ def take_the_attempt_itself(seen: Recording, source: Listed) -> bool:
     ids=["a complete", "a restart's clean-up", "a small upload's erase", "an event's removal"],
 )
 def test_finds_what_takes_an_adopted_object(aws: None, monkeypatch: pytest.MonkeyPatch, case: tuple[str, ...]) -> None:
-    for module in ("events", "mending"):
-        monkeypatch.setattr(f"recordings.{module}.adopt", take_the_attempt_itself)
+    for module in ("events", "fsck.repair"):
+        monkeypatch.setattr(f"operations.{module}.adopt", take_the_attempt_itself)
     checks = Checks(Machine())
     gone = "an object went that a row names"
     with playing(checks.machine, monkeypatch), pytest.raises(AssertionError, match=gone):
