@@ -1,9 +1,11 @@
 """Grants: an address under which one session may upload for some hours, for pages that can send no key of their own.
 
 A grant is signed and not stored. It names the session that asked for it and ends with it, so signing out, ending all
-sessions and closing the account end its grants too. The salt makes it worth nothing anywhere else.
+sessions and closing the account end its grants too. The salt makes it worth nothing anywhere else. No two are alike.
 """
 
+import hashlib
+import secrets
 import time
 
 from django.core import signing
@@ -17,13 +19,19 @@ SALT = "uppy"
 
 def issue(session: Session) -> tuple[str, str]:
     """A grant for the session's account, and when it ends."""
-    return signing.dumps([session.id, session.auth_key], salt=SALT), days_from_now(SECONDS / 86400)
+    named = [session.id, session.auth_key, secrets.token_hex(16)]
+    return signing.dumps(named, salt=SALT), days_from_now(SECONDS / 86400)
+
+
+def id_of(grant: str) -> str:
+    """What stands for the grant where the grant itself must not be: 32 hex digits, always the same."""
+    return hashlib.sha256(grant.encode()).hexdigest()[:32]
 
 
 def redeem(grant: str) -> Session | None:
     """The session that a grant speaks for, if both are still good. One GetItem."""
     try:
-        user_id, session_id = signing.loads(grant, salt=SALT, max_age=SECONDS)
+        user_id, session_id, *_ = signing.loads(grant, salt=SALT, max_age=SECONDS)
     except (signing.BadSignature, ValueError):
         return None
     session = Session.find(user_id, session_id)

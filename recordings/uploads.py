@@ -21,9 +21,28 @@ LEAST_PART = 5 * 2**20  # S3's own least, for every part but the last
 MOST_PARTS = 10_000  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 
 
-def id_of(user_id: str, sha256: str) -> str:
-    """A recording's id: the same account and the same content make the same row, however often it is sent."""
-    return hashlib.sha256(f"{user_id}:{sha256}".encode()).hexdigest()[:32]
+def id_of(user_id: str, sha256: str, grant: str = "") -> str:
+    """A recording's id: the same account and the same content make the same row, however often it is sent.
+
+    What comes under a `grant`, an id of one, is a recording of its own: who holds the grant and knows the hash of
+    another recording does not meet it. The first half of its id is the grant's, the second tells the hash.
+    """
+    if grant:
+        return _granted(user_id, sha256, _digits(user_id, sha256, grant)[:16])
+    return _digits(user_id, sha256)[:32]
+
+
+def is_id_of(id: str, user_id: str, sha256: str) -> bool:
+    """Whether this is the id of a recording with this hash, under whichever grant it came, or none."""
+    return id in (id_of(user_id, sha256), _granted(user_id, sha256, id[:16]))
+
+
+def _granted(user_id: str, sha256: str, half: str) -> str:
+    return half + _digits(user_id, sha256, half)[:16]
+
+
+def _digits(*words: str) -> str:
+    return hashlib.sha256(":".join(words).encode()).hexdigest()
 
 
 def create(user_id: str, declared: dict[str, Any]) -> tuple[Recording, bool, dict[str, Any] | None]:
@@ -45,17 +64,18 @@ def what_is_missing(row: Recording, received: Sequence[int]) -> dict[str, Any] |
 
 
 def declare(
-    user_id: str, declared: dict[str, Any], *, any_parts: bool = False, whole: bool = False
+    user_id: str, declared: dict[str, Any], *, grant: str = "", any_parts: bool = False, whole: bool = False
 ) -> tuple[Recording, bool]:
     """The recording for `declared` (name, size, sha256, content_type and what else is known), and whether it is new.
 
-    Safe to repeat: an upload under way goes on, a trashed recording is restored, a mismatch gets a new attempt. With
+    Safe to repeat: an upload under way goes on, a trashed recording is restored, a mismatch gets a new attempt. Under
+    a `grant` that is said of what came under the same grant, and of nothing else. With
     `any_parts` the bytes come in parts that the client cuts as it likes; parts that are cut otherwise can't go on from
     them, so the change from one to the other is a new attempt. What comes `whole`, however large it is, gets a key
     that no parts lead to: put together late, they would take the place of what came. Raises 409 `size_conflict` when
     a ready recording has this hash and another size, 409 `quota_exceeded`, 413 `too_large`.
     """
-    id, size = id_of(user_id, declared["sha256"]), declared["size"]
+    id, size = id_of(user_id, declared["sha256"], grant), declared["size"]
     if size > settings.MAX_RECORDING_BYTES:
         raise Problem(413, "too_large", f"A recording is at most {settings.MAX_RECORDING_BYTES} bytes long.")
 

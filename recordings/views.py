@@ -135,7 +135,10 @@ class RecordingViewSet(ViewSet):
     @extend_schema(request=serializers.CheckSerializer, responses=serializers.CheckResultsSerializer)
     @action(detail=False, methods=["post"])
     def check(self, request: Request) -> Response:
-        """Which of these hashes are here already: for a device that is about to upload many files."""
+        """Which of these hashes are here already: for a device that is about to upload many files.
+
+        What came under an upload grant (Uppy) is not among them. Lists and changes have it, with its `sha256`.
+        """
         data = serializers.CheckSerializer.read(request.data)
         return Response({"results": sync.check(caller_id(request), data["sha256"])})
 

@@ -46,6 +46,12 @@ def made_once() -> Iterator[None]:
 
 
 @pytest.fixture
+def earlier_grants(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes under a grant is the app's own recording, as uploads are that an earlier version began."""
+    monkeypatch.setattr("accounts.grants.id_of", lambda grant: "")
+
+
+@pytest.fixture
 def shards() -> Any:
     """Where sweeps look. The 272 Queries of each take moto a third of a second, so only where a row is."""
     return fresh.OccupiedShards()

@@ -4,7 +4,7 @@ Whoever adds an endpoint says in MATRIX what it is; until then these tests fail.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,10 +16,11 @@ from accounts.models import Account, Identity
 from accounts.providers.prove import Proof
 from lib.paging import dump_cursor
 from lib.secrets import hashed, new_token
-from recordings.models import Recording
+from recordings.models import Ledger, Recording
 from tests.accounts.test_sessions import another_device, expire
 from tests.client import Answer, Client, declare, sign_up
 from tests.state import calls, snapshot
+from tests.web.test_uppy import Uppy
 
 ROOT = "api/v1/"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -311,3 +312,133 @@ def test_a_share_is_ended_under_its_own_recording(hers: Possessions, alice: Clie
         path = f"recordings/{hers.recordings[state]}/shares/{hers.share_id}/"
         assert alice.delete(path).status == 404
     assert snapshot() == before
+
+
+# Who holds a grant of Alice's, and knows the hash of what she or somebody else has.
+
+
+def a_mismatch(alice: Client) -> str:
+    id = str(alice.record(CONTENT)["id"])
+    Recording(id, alice.user_id).update([Recording.status.set("mismatch"), Recording.verified_at.remove()])
+    return id
+
+
+def purging(alice: Client) -> str:
+    id = str(alice.record(CONTENT)["id"])
+    Recording(id, alice.user_id).update([Recording.status.set("purging"), Recording.shelf.remove()])
+    return id
+
+
+def deleted(alice: Client, query: str = "") -> str:
+    id = str(alice.record(CONTENT)["id"])
+    assert alice.delete(f"recordings/{id}/{query}").status == 204
+    return id
+
+
+def in_parts(alice: Client, *, bytes_too: bool) -> str:
+    """Under another grant of hers."""
+    uppy = Uppy(alice)
+    upload = uppy.begin(CONTENT).json
+    if bytes_too:
+        assert uppy.complete(upload, uppy.send(upload, CONTENT)).status == 200
+    return str(upload["key"].split("/")[2])
+
+
+# What there is of CONTENT. Each returns the id of the recording, for others than Alice with their own.
+STATES: dict[str, Callable[[Client, Client], str]] = {
+    "absent": lambda alice, charlie: "0" * 32,
+    "ready": lambda alice, charlie: str(alice.record(CONTENT)["id"]),
+    "in the trash": lambda alice, charlie: deleted(alice),
+    "uploading": lambda alice, charlie: str(alice.create(CONTENT).json["recording"]["id"]),
+    "uploading, large": lambda alice, charlie: str(alice.create(CONTENT, size=32 * 2**20).json["recording"]["id"]),
+    "mismatch": lambda alice, charlie: a_mismatch(alice),
+    "purging": lambda alice, charlie: purging(alice),
+    "purged": lambda alice, charlie: deleted(alice, "?permanent=true"),
+    "of another account": lambda alice, charlie: str(charlie.record(CONTENT)["id"]),
+    "under another grant": lambda alice, charlie: in_parts(alice, bytes_too=True),
+    "uploading under another grant": lambda alice, charlie: in_parts(alice, bytes_too=False),
+}
+ABSENT: list[Any] = []  # what comes back where there is nothing of it
+VARIES = re.compile(r"[0-9a-f]{32,64}")  # ids and signatures
+NAMES = ("policy", "uploadId", "x-amz-date", "x-amz-signature", "url", "1")
+
+
+def plain(what: Any) -> Any:
+    """An answer without what no two have in common."""
+    if isinstance(what, dict):
+        return {name: "#" if name in NAMES else plain(value) for name, value in what.items()}
+    if isinstance(what, list):
+        return [plain(each) for each in what]
+    return VARIES.sub("#", what) if isinstance(what, str) else what
+
+
+class Holder:
+    """Notes all that comes back from each call, and which calls to AWS were made for it."""
+
+    def __init__(self, uppy: Uppy) -> None:
+        self.uppy, self.notes = uppy, list[Any]()
+
+    def note(self, call: Callable[..., Answer], *args: Any) -> Answer:
+        with calls() as made:
+            answer = call(*args)
+        headers = {**answer.headers, "X-Request-Id": "", "Content-Length": ""}  # as long as moto's upload id is
+        self.notes.append((answer.status, headers, plain(answer.json), made))
+        return answer
+
+    def name(self, key: str, upload_id: str) -> None:
+        """All that a key and an upload id lead to."""
+        upload, parts = {"key": key, "uploadId": upload_id}, [{"PartNumber": 1, "ETag": "x"}]
+        answers = [
+            self.note(self.uppy.received, upload),
+            self.note(self.uppy.call, "GET", upload, "/1"),
+            self.note(lambda: self.uppy.call("GET", upload, "/batch", query="&partNumbers=1")),
+            self.note(self.uppy.complete, upload, parts),
+            self.note(self.uppy.abort, upload),
+        ]
+        assert {answer.code for answer in answers} == {"not_found"}
+
+    def upload(self) -> None:
+        """In one form that is never sent, given up, then in parts to the end, and all of it once more."""
+        for begin in (self.uppy.params, self.uppy.begin, self.uppy.begin):
+            begun = self.note(begin, CONTENT).json
+        self.note(self.uppy.abort, begun)
+        upload = self.note(self.uppy.begin, CONTENT).json
+        self.note(self.uppy.complete, upload, [{"PartNumber": 1, "ETag": "x"}])
+        parts = self.uppy.send(upload, CONTENT)
+        self.note(self.uppy.received, upload)
+        for _ in range(2):
+            self.note(self.uppy.complete, upload, parts)
+        self.note(lambda: self.uppy.call("GET", upload, "/1"))
+        self.note(self.uppy.received, upload)
+        for begin in (self.uppy.params, self.uppy.begin):
+            assert self.note(begin, CONTENT).code == "already_here"
+        self.note(self.uppy.abort, upload)
+
+
+def held(alice: Client, charlie: Client, state: str) -> list[Any]:
+    """What the holder gets to see where the hash is in this state. What is there does not change by it."""
+    Ledger(alice.user_id, 0).update([Ledger.is_guest.set(False)])
+    id = STATES[state](alice, charlie)
+    owner = charlie if state == "of another account" else alice
+    row = Recording.find(id, owner.user_id)
+    key = row.key if row else f"recordings/{owner.user_id}/{id}/{'0' * 32}"
+    before = of(id, snapshot())
+    holder = Holder(Uppy(alice))
+    own = Uppy(alice).begin(CONTENT + b"own").json
+    s3s = row.upload_id if row and row.upload_id and not row.any_parts else "x"
+    for upload_id in (s3s, own["uploadId"]):
+        holder.name(key, upload_id)
+    holder.upload()
+    assert of(id, snapshot()) == before
+    return holder.notes
+
+
+@pytest.mark.parametrize("state", list(STATES)[1:])
+def test_a_grant_and_foreign_hashes(alice: Client, charlie: Client, state: str) -> None:
+    """Each endpoint under a grant answers alike, whatever there is of a hash that the grant has not brought."""
+    seen = held(alice, charlie, state)
+    if not ABSENT:  # once for all of them
+        ABSENT.extend(held(sign_up(), sign_up(), "absent"))
+    assert [status for status, *_ in ABSENT].count(404) == 10
+    for found, missing in zip(seen, ABSENT, strict=True):
+        assert found == missing

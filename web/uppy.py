@@ -43,7 +43,8 @@ class GrantView(ViewSet):
     def create(self, request: Request) -> Response:
         """Get an address under which Uppy's S3 plugin uploads into this account for some hours, without any key.
 
-        It can do nothing but upload, and it ends with the session that asked for it.
+        It can do nothing but upload, and it ends with the session that asked for it. What is uploaded under it is a
+        recording of its own, even where the account has the same bytes: an address tells nothing of what is there.
         """
         grant, expires_at = grants.issue(cast("Session", request.user))
         endpoint = f"{origin(request._request)}/uppy/{grant}"
@@ -59,7 +60,7 @@ class GrantAuthentication(BaseAuthentication):
         if session is None:
             throttles.hit("key", throttles.address(request._request))
             raise Problem(401, "invalid_grant", "This upload address has expired. Reload the page and sign in.")
-        return session, grant
+        return session, grants.id_of(grant)
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
@@ -81,12 +82,12 @@ class S3View(ViewSet):
         query = request.query_params.dict()
         metadata = {match[1]: value for name, value in query.items() if (match := METADATA.fullmatch(name))}
         declared = uppy.declaration(query.get("filename"), query.get("type"), metadata)
-        return Response(uppy.form(caller_id(request), declared), headers=NO_STORE)
+        return Response(uppy.form(caller_id(request), str(request.auth), declared), headers=NO_STORE)
 
     def begin(self, request: Request, grant: str) -> Response:
         data = body(request)
         declared = uppy.declaration(data.get("filename"), data.get("type"), data.get("metadata"))
-        return Response(uppy.begin(caller_id(request), declared))
+        return Response(uppy.begin(caller_id(request), str(request.auth), declared))
 
     def received(self, request: Request, grant: str, upload_id: str) -> Response:
         return Response(uppy.received(caller_id(request), key(request), upload_id), headers=NO_STORE)

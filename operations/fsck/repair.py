@@ -21,7 +21,7 @@ from recordings.completion import make_ready
 from recordings.library import is_over, patience, settle
 from recordings.models import Change, Ledger, Recording, life_of, stands_in
 from recordings.transactions import add, change, entomb, forget, rebook, renew
-from recordings.uploads import clear, id_of, new_recording
+from recordings.uploads import clear, is_id_of, new_recording
 
 
 class Remedy(NamedTuple):
@@ -174,7 +174,7 @@ def home(item: Listed, user_id: str, id: str, attempt: str) -> Remedy:
     source, sha256 = (replace(item, size=found.size, etag=found.etag), found.sha256) if found else (item, None)
     if row and sha256 == row.sha256:
         return Remedy("these are the recording's bytes: it gets them", lambda: bring_back(row, source))
-    if row is None and sha256 and id_of(user_id, sha256) == id:
+    if row is None and sha256 and is_id_of(id, user_id, sha256):
         return Remedy("recovered into a recording", lambda: recover(source, user_id, id, life_of(attempt), sha256))
     return Remedy("none: its bytes are not what its key says, and may be all there is", None)
 

@@ -8,8 +8,10 @@ import pytest
 import requests
 from pytest_django import Settings
 
+from accounts import grants
 from aws import s3
 from operations.lambda_handler import handler
+from recordings.uploads import id_of
 from tests.client import Client, declare, sha256
 from tests.client import send as put
 from tests.integration.test_concurrency import device
@@ -30,6 +32,7 @@ class Racer:
     """One device of the guest. What it is told may be an error; what it does is never more than it may."""
 
     def __init__(self, client: Client, endpoint: str, seed: int) -> None:
+        self.user_id = client.user_id
         self.client, self.uppy, self.chance = device(client), Uppy(client, endpoint), random.Random(seed)
 
     def run(self) -> None:
@@ -62,9 +65,9 @@ class Racer:
             submit(given.json, content)
 
     def purge(self, content: bytes) -> None:
-        found = self.client.post("recordings/check/", {"sha256": [sha256(content)]}).json["results"]
-        if found[0]["id"]:
-            self.client.delete(f"recordings/{found[0]['id']}/?permanent=true")
+        """The app's own recording, or Uppy's."""
+        grant = self.chance.choice(["", grants.id_of(self.uppy.base.rpartition("/")[2])])
+        self.client.delete(f"recordings/{id_of(self.user_id, sha256(content), grant)}/?permanent=true")
 
 
 def watch(client: Client, over: threading.Event, seen: list[int]) -> None:

@@ -114,6 +114,7 @@ def test_wrong_bytes_in_parts(alice: Client, uppy: Uppy) -> None:
     check_books(alice.user_id)
 
 
+@pytest.mark.usefixtures("earlier_grants")
 def test_the_app_takes_over(alice: Client, uppy: Uppy) -> None:
     upload = uppy.begin(LARGEST).json
     uppy.put(upload, 1, LARGEST[:PART])

@@ -1,7 +1,8 @@
 """What clients, S3's events and the sweep do with one recording. states.py has the states that it can be in.
 
 There are four scenes: a recording in one PUT, one in Recorder's parts, and one in parts that Uppy cuts, long and short
-(of a short one `complete` reads every byte itself). Parts are some bytes long here, not megabytes.
+(of a short one `complete` reads every byte itself). Parts are some bytes long here, not megabytes. What Uppy brings is
+the app's own recording here, so that all meet at one: it would be the grant's, and the app's calls beside it.
 """
 
 import functools
@@ -21,7 +22,7 @@ from accounts.authentication import AuthKeyAuthentication
 from aws import s3
 from operations import events
 from operations import sweep as sweeping
-from recordings import models, uploads
+from recordings import models, uploads, uppy
 from tests.client import Client, declare, sha256
 from tests.recordings.stepping import Machine, Operation
 from tests.recordings.worlds import World, checksum
@@ -86,8 +87,8 @@ def make_parts_small(monkeypatch: pytest.MonkeyPatch) -> None:
 def playing(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The app as the scenes need it: who calls is known, parts are small, and there is one shard to sweep."""
     user: Any = SimpleNamespace(id=USER, is_authenticated=True, require_recent_login=lambda: None)
-    for authentication in (AuthKeyAuthentication, GrantAuthentication):
-        monkeypatch.setattr(authentication, "authenticate", lambda *_: (user, user))
+    monkeypatch.setattr(AuthKeyAuthentication, "authenticate", lambda *_: (user, user))
+    monkeypatch.setattr(GrantAuthentication, "authenticate", lambda *_: (user, ""))
     monkeypatch.setattr(sweeping, "SHARDS", ["0"])
     monkeypatch.setattr(sweeping, "THREADS", {})
     for module in ("models", "transactions", "uploads"):
@@ -176,7 +177,7 @@ def uppy_acts(content: bytes) -> dict[str, Act]:
 
 def on_uppy(method: str, path: str, query: str = "", body: Any = None) -> Callable[[Ticket], tuple[int, str]]:
     def act(ticket: Ticket) -> tuple[int, str]:
-        where = f"/uppy/grant/s3/multipart/{quote(ticket.upload_id, safe='')}{path}"
+        where = f"/uppy/grant/s3/multipart/{quote(uppy.seal(ticket.key, ticket.upload_id), safe='')}{path}"
         return call(method, f"{where}?key={quote(ticket.key, safe='')}{query}", body)
 
     return act

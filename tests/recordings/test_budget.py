@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from accounts.models import Session
 from aws import s3
 from recordings.models import MULTIPART
@@ -66,6 +68,7 @@ def test_change(alice: Client) -> None:
     assert spent(lambda: alice.post(f"recordings/{id}/restore/"), 200) == change
 
 
+@pytest.mark.usefixtures("earlier_grants")
 def test_what_uppy_asks_of_a_replacement_that_waits_for_its_proof(alice: Client) -> None:
     id = alice.create(AUDIO, size=MULTIPART).json["recording"]["id"]
     row = lose_copy(alice, id)

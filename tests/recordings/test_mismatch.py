@@ -106,6 +106,7 @@ def test_a_small_upload_replaces_it(alice: Client, right: bytes) -> None:
 
 
 @BOTH
+@pytest.mark.usefixtures("earlier_grants")
 def test_uppy_replaces_it(alice: Client, right: bytes) -> None:
     uppy, old = grown_up(alice), a_mismatch(alice, right)
     upload = uppy.begin(right).json
@@ -357,6 +358,7 @@ def test_what_a_crash_leaves_of_the_bytes_before_goes_with_the_next_event(alice:
     check_books(alice.user_id)
 
 
+@pytest.mark.usefixtures("earlier_grants")
 @pytest.mark.parametrize("versions", ["Enabled", "Suspended"])
 def test_a_repair_deletes_nothing_that_it_copies_from(
     alice: Client, versions: str, monkeypatch: pytest.MonkeyPatch

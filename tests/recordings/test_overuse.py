@@ -68,6 +68,7 @@ def test_what_could_not_be_deleted_goes_at_the_next_step(alice: Client) -> None:
     assert (row(alice.user_id, id), snapshot()["uploads"], ledger(alice.user_id).used_bytes) == (None, [], 0)
 
 
+@pytest.mark.usefixtures("earlier_grants")
 def test_apps_and_pages_in_turns_hold_one_upload(alice: Client) -> None:
     """A mismatch that is sent again, now as an app sends parts, now as Uppy does."""
     uppy = grown_up(alice)

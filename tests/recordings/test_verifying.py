@@ -18,6 +18,7 @@ from recordings.models import Change, Ledger, Recording, due_shard
 from tests.client import Client, declare, send
 from tests.recordings.test_events import tell
 from tests.state import TABLES, calls, check_books, kept, make_due, meanwhile, objects, row, snapshot
+from tests.web.test_uppy import Uppy
 
 AUDIO = b"a lecture, more or less" * 9
 
@@ -270,6 +271,18 @@ def test_an_object_without_a_row_becomes_a_recording_again(alice: Client, ready:
     assert alice.upload(AUDIO).status == 200
     assert objects()[kept(alice.user_id, ready.id).key] == AUDIO
     check_books(alice.user_id)
+
+
+@pytest.mark.usefixtures("old")
+def test_what_came_under_a_grant_becomes_a_recording_again(alice: Client) -> None:
+    """Beside one with the same bytes: its id tells its hash, too."""
+    other, key = alice.record(AUDIO)["id"], Uppy(alice).post(AUDIO).json["fields"]["key"]
+    id = key.split("/")[2]
+    alice.post(f"recordings/{id}/complete/")
+    lose_row(lost := kept(alice.user_id, id))
+    assert kinds("--repair")[0] == ("orphan_object", True)
+    recovered(alice, lost)
+    assert sorted(alice.shelf()) == sorted([other, id])
 
 
 def test_a_recording_of_which_nothing_is_left_is_told_as_gone(alice: Client, ready: Recording) -> None:

@@ -114,6 +114,10 @@ def test_a_grant_is_an_address(alice: Client) -> None:
     assert answer.headers["Cache-Control"] == "no-store"
 
 
+def test_no_two_grants_are_alike(alice: Client) -> None:
+    assert granted(alice) != granted(alice)
+
+
 def test_nobody_gets_no_grant(nobody: Client) -> None:
     assert nobody.post("recordings/uppy/").status == 401
 
@@ -142,12 +146,31 @@ def test_a_small_file_goes_in_one_form(alice: Client, uppy: Uppy) -> None:
     check_books(alice.user_id)
 
 
-def test_it_is_the_same_upload_as_the_apps_own(alice: Client, uppy: Uppy) -> None:
-    created = alice.create(SMALL).json
-    given = uppy.params(SMALL).json
-    again = uppy.params(SMALL).json
-    assert given["fields"]["key"] == again["fields"]["key"] == kept(alice.user_id, created["recording"]["id"]).key
+def test_a_grant_begins_the_same_file_once(alice: Client, uppy: Uppy) -> None:
+    given, again = uppy.params(SMALL).json, uppy.params(SMALL).json
+    assert given["fields"]["key"] == again["fields"]["key"]
     assert alice.used_bytes() == len(SMALL)
+    parts = uppy.begin(SMALL).json
+    assert (id_in(parts), parts["key"]) != (id_in(given["fields"]), given["fields"]["key"])
+    assert id_in(parts) == id_in(given["fields"])
+    assert alice.used_bytes() == len(SMALL)
+
+
+def test_what_comes_under_a_grant_is_a_recording_of_its_own(alice: Client, uppy: Uppy) -> None:
+    """Beside the app's own, and beside that of another grant: each has all bytes, and counts."""
+    app = alice.record(LARGE)["id"]
+    first = uppy.begin(LARGE).json
+    sent = uppy.send(first, LARGE)
+    second = Uppy(alice).begin(LARGE).json
+    assert len({app, id_in(first), id_in(second)}) == 3
+    assert uppy.complete(first, sent).status == 200
+    assert alice.used_bytes() == 3 * len(LARGE)
+    assert alice.create(LARGE).json["recording"]["id"] == app
+    assert alice.post("recordings/check/", {"sha256": [sha256(LARGE)]}).json["results"][0]["id"] == app
+    alice.delete(f"recordings/{app}/?permanent=true")
+    assert objects() == {first["key"]: LARGE}
+    assert sorted(alice.shelf()) == [id_in(first)]
+    check_books(alice.user_id)
 
 
 def test_the_policy_names_everything_that_it_lets_in(uppy: Uppy) -> None:
@@ -277,7 +300,7 @@ def test_parts_that_are_put_together_already(alice: Client, uppy: Uppy) -> None:
 
 def test_an_upload_that_s3_has_forgotten_begins_anew(alice: Client, uppy: Uppy) -> None:
     upload = uppy.begin(LARGE).json
-    s3.abort_multipart(upload["key"], upload["uploadId"])
+    s3.abort_multipart(upload["key"], kept(alice.user_id, id_in(upload)).upload_id or "")
     assert uppy.received(upload).status == 404
     again = uppy.begin(LARGE).json
     assert again["uploadId"] != upload["uploadId"]
@@ -342,6 +365,7 @@ def test_the_app_asks_too_early(alice: Client, uppy: Uppy) -> None:
     assert len(uppy.received(upload).json) == 1
 
 
+@pytest.mark.usefixtures("earlier_grants")
 @pytest.mark.parametrize("content", [LARGE, LARGEST])
 def test_the_app_takes_over(alice: Client, uppy: Uppy, content: bytes) -> None:
     """Its parts are cut otherwise: what Uppy has sent is no use to it, and must not be taken for parts of its own."""
@@ -372,6 +396,7 @@ def send_parts(client: Client, created: dict[str, Any], content: bytes) -> None:
         assert sent.status_code == 200, sent.text
 
 
+@pytest.mark.usefixtures("earlier_grants")
 def test_uppy_takes_over_from_the_app(alice: Client, uppy: Uppy) -> None:
     created = alice.create(LARGEST).json
     id = created["recording"]["id"]
@@ -387,8 +412,7 @@ def test_uppy_takes_over_from_the_app(alice: Client, uppy: Uppy) -> None:
 
 def test_no_parts_lead_to_the_key_of_a_file_that_comes_in_one_post(alice: Client, uppy: Uppy) -> None:
     """Parts that are put together late would take the place of what came, and was acknowledged."""
-    created = alice.create(LARGEST).json
-    before = kept(alice.user_id, created["recording"]["id"])
+    before = kept(alice.user_id, id_in(uppy.begin(LARGEST).json))
     assert before.upload_id
     fields = uppy.params(LARGEST).json["fields"]
     assert fields["key"] != before.key
@@ -400,6 +424,7 @@ def test_no_parts_lead_to_the_key_of_a_file_that_comes_in_one_post(alice: Client
     assert objects() == {fields["key"]: LARGEST}
 
 
+@pytest.mark.usefixtures("earlier_grants")
 def test_the_app_goes_on_in_parts_after_a_post_that_never_came(alice: Client, uppy: Uppy) -> None:
     fields = uppy.params(LARGEST).json["fields"]
     created = alice.create(LARGEST).json
@@ -410,18 +435,23 @@ def test_the_app_goes_on_in_parts_after_a_post_that_never_came(alice: Client, up
 
 @pytest.mark.parametrize("content", [SMALL, LARGE, LARGEST])
 def test_what_is_here_is_not_sent_again(alice: Client, uppy: Uppy, content: bytes) -> None:
-    uppy.post(content)
-    assert alice.post(f"recordings/{id_in(uppy.params(content).json['fields'])}/complete/").status == 200
+    id = id_in(uppy.post(content).json["fields"])
+    assert alice.post(f"recordings/{id}/complete/").status == 200
+    alice.patch(f"recordings/{id}/", {"name": "hers.wav"})
     for answer in (uppy.params(content), uppy.begin(content)):
         assert (answer.status, answer.code) == (409, "already_here")
-        assert "Talk.wav" in answer.json["message"]
+        assert "hers" not in answer.json["message"]
 
 
 def test_what_is_in_the_trash_comes_out_of_it(alice: Client, uppy: Uppy) -> None:
-    recording = alice.record(SMALL)
-    alice.delete(f"recordings/{recording['id']}/")
+    """If it came under this grant."""
+    id = id_in(uppy.post(SMALL).json["fields"])
+    alice.post(f"recordings/{id}/complete/")
+    alice.delete(f"recordings/{id}/")
+    Uppy(alice).params(SMALL)
+    assert alice.shelf() == []
     assert uppy.params(SMALL).code == "already_here"
-    assert alice.shelf() == [recording["id"]]
+    assert alice.shelf() == [id]
 
 
 @pytest.mark.parametrize("status", ["uploading", "gone"])
@@ -449,7 +479,7 @@ def test_cancelling_purges_nothing_that_is_ready(alice: Client, uppy: Uppy) -> N
 
 def test_cancelling_an_attempt_that_is_over_purges_nothing(alice: Client, uppy: Uppy) -> None:
     upload = uppy.begin(LARGE).json
-    alice.create(LARGE)
+    uppy.params(LARGE)
     assert uppy.abort(upload).status == 404
     assert kept(alice.user_id, id_in(upload)).status == "uploading"
 
@@ -702,13 +732,13 @@ def test_a_mismatch_is_replaced_by_a_verified_attempt(alice: Client, uppy: Uppy)
     assert {1, 2, 3, 4, 5} <= {part["PartNumber"] for part in uppy.received(again).json}
     assert uppy.complete(again, sent).status == 200
     assert uppy.begin(LARGEST).code == uppy.params(LARGEST).code == "already_here"
-    assert alice.create(LARGEST).json["upload"] is None
     assert objects() == {upload["key"]: wrong, again["key"]: LARGEST}
     assert verify(alice.user_id, id).status == "ready"
     assert objects() == {again["key"]: LARGEST}
     check_books(alice.user_id)
 
 
+@pytest.mark.usefixtures("earlier_grants")
 def test_a_mismatch_keeps_its_bytes_whoever_goes_on_with_it(alice: Client, uppy: Uppy) -> None:
     """A new attempt that is begun by the app, then by Uppy, then cancelled, then by the app again."""
     upload = uppy.begin(LARGEST).json
@@ -752,6 +782,7 @@ def lose_copy(client: Client, id: str) -> Recording:
 
 
 @pytest.mark.parametrize("in_parts", [False, True])
+@pytest.mark.usefixtures("earlier_grants")
 def test_what_could_not_be_copied_is_sent_anew(alice: Client, in_parts: bool) -> None:
     id = alice.create(SMALL, size=MULTIPART).json["recording"]["id"]
     row = lose_copy(alice, id)
@@ -768,6 +799,7 @@ def test_what_could_not_be_copied_is_sent_anew(alice: Client, in_parts: bool) ->
     check_books(alice.user_id)
 
 
+@pytest.mark.usefixtures("earlier_grants")
 def test_a_mismatch_is_replaced_in_one_post(alice: Client, uppy: Uppy) -> None:
     row = lose_copy(alice, alice.create(LARGEST).json["recording"]["id"])
     assert uppy.params(LARGEST).json["fields"]["key"] == row.key
@@ -779,6 +811,7 @@ def test_a_mismatch_is_replaced_in_one_post(alice: Client, uppy: Uppy) -> None:
     check_books(alice.user_id)
 
 
+@pytest.mark.usefixtures("earlier_grants")
 def test_a_form_in_place_of_parts_that_were_lost(alice: Client, uppy: Uppy) -> None:
     """Parts might still be put together at the key that they had."""
     row = lose_copy(alice, alice.create(SMALL, size=MULTIPART).json["recording"]["id"])
@@ -790,6 +823,7 @@ def test_a_form_in_place_of_parts_that_were_lost(alice: Client, uppy: Uppy) -> N
     assert uppy.params(SMALL, size=MULTIPART).json["fields"]["key"] == again.key
 
 
+@pytest.mark.usefixtures("earlier_grants")
 def test_parts_that_were_lost_are_sent_anew_by_the_app(alice: Client, uppy: Uppy) -> None:
     """In parts of ours, where Uppy had cut them."""
     upload = uppy.begin(SMALL, size=MULTIPART).json
