@@ -10,6 +10,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from lib.origin import is_secure
 
+VERSION = "2.0.0-dev"  # semver.org; without -dev when CHANGELOG.md has its section: CONTRIBUTING.md
+
 
 def env(name: str, default: str = "") -> str:
     return os.environ.get(name, "").strip() or default
@@ -53,7 +55,7 @@ PUBLIC_URL = required("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
 CORS_ALLOWED_ORIGINS = [origin.rstrip("/") for origin in envlist("CORS_ORIGINS")]
 TRUSTED_PROXIES = envint("TRUSTED_PROXIES", 0, least=0)
 PROXY_SECRETS = envlist("PROXY_SECRET")  # more than one while it is being changed
-TRUST_ANY_PROXY = envbool("TRUST_ANY_PROXY", False)  # goes with version 2
+TRUST_ANY_PROXY = envbool("TRUST_ANY_PROXY", False)  # goes with version 3
 try:
     PROXY_NETWORKS = [ipaddress.ip_network(network) for network in envlist("PROXY_NETWORKS")]
 except ValueError as error:
@@ -80,7 +82,7 @@ DECODE_ANSWERS = env("DECODE_ANSWERS")  # the ARN of the queue that its answers 
 
 # Policy. Sizes are bytes.
 GUEST_LOGIN = envbool("GUEST_LOGIN", LOCAL)
-REQUIRE_RECENT_LOGIN = envbool("REQUIRE_RECENT_LOGIN", True)  # for purging and long links; goes with version 2
+REQUIRE_RECENT_LOGIN = envbool("REQUIRE_RECENT_LOGIN", True)  # for purging and long links; goes with version 3
 THROTTLE = envbool("THROTTLE", not LOCAL)
 # New guests an hour: a school, or what a carrier puts behind one address, is many people.
 GUESTS_PER_ADDRESS = envint("GUESTS_PER_ADDRESS", 150)
@@ -103,7 +105,7 @@ for origin in CORS_ALLOWED_ORIGINS:
 if TRUSTED_PROXIES and not (PROXY_SECRETS or PROXY_NETWORKS or TRUST_ANY_PROXY):
     raise ImproperlyConfigured(
         "TRUSTED_PROXIES: whoever calls without your proxies could write any address. Let them add a PROXY_SECRET, or"
-        " name their PROXY_NETWORKS; TRUST_ANY_PROXY=true does without, in this version."
+        " name their PROXY_NETWORKS; TRUST_ANY_PROXY=true does without, until version 3."
     )
 if PROXY_SECRETS and not TRUSTED_PROXIES:
     raise ImproperlyConfigured("PROXY_SECRET does nothing without TRUSTED_PROXIES, the number of proxies it is for.")
@@ -248,7 +250,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Recorder",
-    "VERSION": "1.0.0",
+    "VERSION": VERSION,
     "DESCRIPTION": "Keeps voice recordings safe, lists them, gives them back and lets them go.",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -85,7 +86,7 @@ def logout(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def health(request: HttpRequest) -> HttpResponse:
-    """200 while the process answers; with `?deep=1`, only while DynamoDB and S3 answer too."""
+    """200 and the version while the process answers; with `?deep=1`, only while DynamoDB and S3 answer too."""
     if request.GET.get("deep") == "1":
         try:
             Session.find("health", "health")
@@ -95,7 +96,7 @@ def health(request: HttpRequest) -> HttpResponse:
             problems.log.exception("The deep health check failed")
             headers = {"Retry-After": "1"}
             return problems.response(503, "unavailable", "DynamoDB or S3 does not answer.", headers)
-    return JsonResponse({"status": "ok"})
+    return JsonResponse({"status": "ok", "version": settings.VERSION})
 
 
 @csrf_exempt

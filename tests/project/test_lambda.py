@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
 import pytest
+from django.conf import settings
 
 from accounts.authentication import COOKIE
 from recorder_project.wsgi import lambda_handler
@@ -161,10 +162,11 @@ def load_balancer(*, method: str = "GET", path: str = "/health/", query: str = "
 
 EVENTS = [payload_2, function_url, payload_1, http_api_1, load_balancer]
 every_event = pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.__name__)
+BODY = f'{{"status": "ok", "version": "{settings.VERSION}"}}'
 FIXED = {
     "Content-Type": "application/json",
     "X-Frame-Options": "DENY",
-    "Content-Length": "16",
+    "Content-Length": str(len(BODY)),
     "Strict-Transport-Security": "max-age=31536000",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -198,7 +200,7 @@ def test_the_whole_answer(event: Event) -> None:
     else:
         headers = {"headers": {name.lower(): value for name, value in fixed.items()}}
     assert answer.pop("cookies", []) == []
-    assert answer == {"statusCode": 200, "body": '{"status": "ok"}', "isBase64Encoded": False, **headers}
+    assert answer == {"statusCode": 200, "body": BODY, "isBase64Encoded": False, **headers}
 
 
 @every_event

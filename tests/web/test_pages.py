@@ -4,12 +4,14 @@ from html import unescape
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from accounts.authentication import COOKIE
 from tests.client import HOST, Answer, Client
 from tests.state import calls, failing, sessions, snapshot
 from web.words import WORDS
 
+HEALTHY = {"status": "ok", "version": settings.VERSION}
 HTML = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"  # as browsers send it
 
 
@@ -237,13 +239,13 @@ def test_pages_cannot_be_framed_nor_sniffed(browser: Browser) -> None:
 def test_health_asks_nobody(nobody: Client) -> None:
     with calls() as sent:
         answer = nobody.get("/health/")
-    assert (answer.status, answer.json, sent) == (200, {"status": "ok"}, [])
+    assert (answer.status, answer.json, sent) == (200, HEALTHY, [])
 
 
 def test_deep_health_asks_dynamodb_and_s3(nobody: Client) -> None:
     with calls() as sent:
         answer = nobody.get("/health/?deep=1")
-    assert (answer.status, answer.json) == (200, {"status": "ok"})
+    assert (answer.status, answer.json) == (200, HEALTHY)
     assert sorted(set(sent)) == ["GetItem", "HeadBucket"]
 
 
