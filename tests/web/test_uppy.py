@@ -245,7 +245,7 @@ def test_goes_on_where_it_was(alice: Client, uppy: Uppy) -> None:
     upload = uppy.begin(LARGE).json
     first = uppy.put(upload, 1, LARGE[:PART])
     assert uppy.begin(LARGE).json == upload
-    later = Uppy(alice)
+    later = Uppy(alice)  # another grant, after a reload
     assert [part["ETag"] for part in later.received(upload).json] == [first]
     later.put(upload, 2, LARGE[PART : 2 * PART])
     later.put(upload, 3, LARGE[2 * PART :])
@@ -295,6 +295,20 @@ def test_parts_that_are_put_together_already(alice: Client, uppy: Uppy) -> None:
     assert {1, 2, 3} <= {part["PartNumber"] for part in uppy.received(upload).json}
     assert uppy.begin(LARGE).code == "already_here"
     assert uppy.complete(upload, sent).status == 200
+    assert objects() == {upload["key"]: LARGE}
+
+
+@pytest.mark.usefixtures("earlier_grants")
+def test_what_an_earlier_version_began_goes_on(alice: Client, uppy: Uppy) -> None:
+    """It gave S3's upload id as it is, and grants that may be alike. Once all is put together it is over."""
+    upload = uppy.begin(LARGE).json
+    upload["uploadId"] = kept(alice.user_id, id_in(upload)).upload_id
+    grant = signing.dumps([alice.user_id, alice.session_id], salt=grants.SALT)
+    page = Uppy(alice, f"/uppy/{grant}")
+    sent = page.send(upload, LARGE)
+    assert len(page.received(upload).json) == 3
+    assert page.complete(upload, sent).status == 200
+    assert page.received(upload).status == 404
     assert objects() == {upload["key"]: LARGE}
 
 
