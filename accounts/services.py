@@ -13,9 +13,10 @@ from aws.presign import UPLOAD_SECONDS
 from aws.retry import retry_on_conflict
 from lib.clock import days_from_now, now, stamp
 from lib.problems import Problem, not_found
-from recordings.library import Unclear, erase, leave_to_sweep, open_account
+from recordings.library import Unclear, leave_to_sweep, open_account
 from recordings.models import Ledger, Work
 from recordings.transactions import finish_work
+from recordings.trash import erase
 
 log = logging.getLogger(__name__)
 

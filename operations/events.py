@@ -11,9 +11,9 @@ from recordings.adoption import adopt
 from recordings.analysis.analyse import hear
 from recordings.completion import complete, verify
 from recordings.keys import EXCERPT, place_of
-from recordings.library import finish_purge
 from recordings.models import Change, Ledger, Recording
 from recordings.shares.excerpts import fill_order
+from recordings.trash import finish_purge
 from recordings.uploads import clear
 
 log = logging.getLogger(__name__)

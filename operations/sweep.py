@@ -20,10 +20,11 @@ from operations.turns import QUICK, Key, Page, Row, Turns
 from recordings.analysis.analyse import hear
 from recordings.analysis.decoding import SECONDS
 from recordings.completion import complete, give_up, verify
-from recordings.library import Unclear, continue_emptying, finish_purge, purge
+from recordings.library import Unclear
 from recordings.models import SHARDS, Ledger, Recording, Work
 from recordings.shares.excerpts import tend
 from recordings.transactions import defer, finish_work
+from recordings.trash import continue_emptying, finish_purge, purge
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,6 @@ A recording changes in one way only: `add`, `change` or `remove`, each a single 
 its account's ledger and its change row. All of them raise `Conflict` when what the caller had read is no longer so.
 """
 
-import datetime
 import itertools
 import logging
 import time
@@ -17,7 +16,7 @@ from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
 from aws.dynamo import Conflict, commit, transaction
-from lib.clock import days_from_now, now, stamp
+from lib.clock import now
 from lib.logs import count
 from recordings.models import Change, Excerpt, Ledger, Recording, Share, Work, due_shard, used_bytes
 
@@ -25,7 +24,6 @@ log = logging.getLogger(__name__)
 
 TOMBSTONE_DAYS = 100
 BATCH = 500  # changes of a closed account that are deleted at once
-CUT_DAYS = 1 / 24  # how long S3's event has to bring an excerpt before the sweep cuts it itself
 
 
 class Behind(Conflict):
@@ -136,64 +134,6 @@ def _failed(write: TransactWrite, conflict: Conflict) -> list[dict[str, Any]]:
     reasons = getattr(conflict.__cause__, "cancellation_reasons", [])
     pairs = zip(items, reasons, strict=False)
     return [item for item, reason in pairs if reason and reason.code == "ConditionalCheckFailed"]
-
-
-def set_shares(row: Recording, ledger: Ledger, kept: list[dict[str, Any]], new: Share | None = None) -> Recording:
-    """Let the recording have the shares `kept` (entries of its own) and `new`, and no others. Excerpts of those that
-    go are due at once: their objects may be deleted from here on.
-    """
-    entries = [*kept, new.entry] if new else kept
-
-    def join(write: TransactWrite) -> None:
-        for entry in row.shares or []:
-            if entry not in kept:
-                write.delete(Share.bare(entry["id"]))
-                if entry["excerpt"]:
-                    write.save(Excerpt.of(entry["id"], row, due_at=now()))
-        if new:
-            write.save(new, Share.id.does_not_exist())
-            if new.is_excerpt:
-                write.save(Excerpt.of(new.public_id, row, due_at=days_from_now(CUT_DAYS)))
-
-    return change(row, ledger, {"shares": entries or None}, also=join)
-
-
-def conclude_excerpt(share: Share, row: Recording, status: str) -> None:
-    """`ready` or `failed`. The sweep looks again when the share expires. Raises Conflict where it is not `preparing`
-    any more, or is gone. Takes no version: what is shared stays the same.
-    """
-    until = stamp(datetime.datetime.fromtimestamp(share.expires_at, datetime.UTC))
-    write = transaction()
-    write.update(share, [Share.status.set(status)], condition=Share.status == "preparing")
-    write.update(
-        Excerpt(Excerpt.id_of(share.public_id), row.user_id),
-        [Excerpt.due_at.set(until)],
-        condition=Excerpt.id.exists(),
-    )
-    commit(write)
-
-
-def recut(share: Share, row: Recording) -> None:
-    """Let a `ready` excerpt be cut once more. Raises Conflict where it is not ready any more, or is gone."""
-    write = transaction()
-    actions: list[Action] = [Share.status.set("preparing"), Share.tries.remove()]
-    write.update(share, actions, condition=Share.status == "ready")
-    write.save(Excerpt.of(share.public_id, row, due_at=days_from_now(CUT_DAYS)))
-    commit(write)
-
-
-def claim_excerpt(share: Share, tries: int) -> bool:
-    """Count the tries at cutting it. False where anything about that is not as it was read."""
-    as_read: Any = Share.status == "preparing"
-    as_read &= Share.tries.does_not_exist() if share.tries is None else Share.tries == share.tries
-    return share.update_if(as_read, Share.tries.set(tries))
-
-
-def delay_excerpt(share: Share, row: Recording) -> None:
-    """Let the sweep look again once somebody else has had time to cut it."""
-    due_at = days_from_now(CUT_DAYS)
-    work = Excerpt(Excerpt.id_of(share.public_id), row.user_id)
-    work.update_if(Excerpt.id.exists(), Excerpt.due_at.set(due_at))
 
 
 def claim(row: Recording, tries: int, *, due_at: str) -> bool:

@@ -12,9 +12,10 @@ from aws import presign, s3
 from aws.dynamo import Conflict
 from lib.clock import days_from_now, now
 from lib.problems import Problem, invalid
-from recordings.library import find, finish_purge, leave_to_sweep, library, settle, untrash, upload_days
+from recordings.library import find, leave_to_sweep, library, settle, upload_days
 from recordings.models import MULTIPART, Ledger, Recording, due_shard, used_bytes
 from recordings.transactions import add, change
+from recordings.trash import finish_purge, untrash
 
 PART = 8 * 2**20  # the smallest part we ask for
 LEAST_PART = 5 * 2**20  # S3's own least, for every part but the last

@@ -17,9 +17,10 @@ from lib.problems import Problem, invalid
 from recordings import uploads
 from recordings.completion import complete
 from recordings.keys import KEY
-from recordings.library import open_account, purge, settle
+from recordings.library import open_account, settle
 from recordings.models import Recording
 from recordings.serializers import CreateSerializer
+from recordings.trash import purge
 from recordings.uploads import LEAST_PART, MOST_PARTS
 
 MOST_POST = 5 * 10**9  # bytes, https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html

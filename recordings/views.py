@@ -20,7 +20,7 @@ from lib.documented import extend_schema
 from lib.negotiation import OfItsOwn
 from lib.parsers import RawParser
 from lib.problems import Problem
-from recordings import completion, library, markers, serializers, uploads
+from recordings import completion, library, markers, serializers, trash, uploads
 from recordings.changes import sync
 from recordings.models import Recording
 from recordings.serializers import recording
@@ -114,7 +114,7 @@ class RecordingViewSet(ViewSet):
         """
         serializers.EmptyTrashQuery.read(request.query_params.dict())
         require_recent_login(request)
-        library.empty_trash(caller_id(request))
+        trash.empty_trash(caller_id(request))
         return Response(status=202)
 
     @extend_schema(parameters=[serializers.ChangesQuery], responses=serializers.ChangesSerializer)
@@ -165,7 +165,7 @@ class RecordingViewSet(ViewSet):
         query = serializers.DestroyQuery.read(request.query_params.dict())
         if query["permanent"]:
             require_recent_login(request)
-        act = library.purge if query["permanent"] else library.trash
+        act = trash.purge if query["permanent"] else trash.trash
         act(caller_id(request), id, expected=if_match(request))
         return Response(status=204)
 
@@ -186,7 +186,7 @@ class RecordingViewSet(ViewSet):
     @action(detail=True, methods=["post"])
     def restore(self, request: Request, id: str) -> Response:
         """Take it out of the trash."""
-        return one(library.restore(caller_id(request), id))
+        return one(trash.restore(caller_id(request), id))
 
     @extend_schema(
         parameters=[ID, serializers.DownloadQuery],

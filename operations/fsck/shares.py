@@ -9,7 +9,7 @@ from aws import s3
 from aws.dynamo import Conflict, find_at_once
 from recordings.models import Recording, Share
 from recordings.shares.links import let_go, living_shares, order
-from recordings.transactions import recut
+from recordings.shares.transactions import recut
 
 LOOK = 3600  # seconds; a share that expires while this looks is taken away by whatever comes then
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from aws.dynamo import elsewhere
 from operations.fsck.differences import batches
 from operations.fsck.repair import write_again
-from recordings.library import purge
 from recordings.models import Change, Ledger, Recording
 from recordings.transactions import rebook
+from recordings.trash import purge
 
 
 class Carried(NamedTuple):

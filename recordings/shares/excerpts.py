@@ -18,10 +18,11 @@ from aws.retry import retry_on_conflict
 from lib.problems import Problem
 from recordings.analysis import decoding, orders
 from recordings.analysis.decoding import SECONDS, UndecodableError
-from recordings.library import finish_purge, open_account
+from recordings.library import open_account
 from recordings.models import Excerpt, Recording, Share
 from recordings.shares.links import clear, let_go
-from recordings.transactions import claim_excerpt, conclude_excerpt, delay_excerpt
+from recordings.shares.transactions import claim_excerpt, conclude_excerpt, delay_excerpt
+from recordings.trash import finish_purge
 
 log = logging.getLogger(__name__)
 

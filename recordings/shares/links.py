@@ -17,7 +17,7 @@ from lib.secrets import TOKEN, hashed, new_token
 from recordings import pacing
 from recordings.library import ID, find, leave_to_sweep, present, settle
 from recordings.models import Excerpt, Ledger, Recording, Share
-from recordings.transactions import set_shares
+from recordings.shares.transactions import set_shares
 
 MOST = 20  # living shares of one recording
 

@@ -268,7 +268,7 @@ def test_a_long_closing_goes_on_in_slices(alice: Client, monkeypatch: pytest.Mon
         asked = iter((0.0, 0.0))
         clock = SimpleNamespace(monotonic=lambda: next(asked, inf))
         with monkeypatch.context() as patch:
-            patch.setattr("recordings.library.time", clock)
+            patch.setattr("recordings.trash.time", clock)
             turns.append(services.finish_closing(user_id, 1.0))
         return turns[-1]
 

@@ -36,7 +36,7 @@ def machine(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     with MACHINE.running():
         sign_up(MACHINE)
         monkeypatch.setattr(sweeping, "SHARDS", ["0"])
-        for module in ("models", "transactions", "uploads"):
+        for module in ("models.due", "transactions", "uploads"):
             monkeypatch.setattr(f"recordings.{module}.due_shard", lambda _: "0")
         yield MACHINE
     logging.disable(logging.NOTSET)

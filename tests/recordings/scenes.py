@@ -77,7 +77,7 @@ def ticket_in(world: World) -> Ticket | None:
 
 
 def make_parts_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("recordings.models", "recordings.uploads", "recordings.completion", "recordings.uppy"):
+    for module in ("recordings.models.recording", "recordings.uploads", "recordings.completion", "recordings.uppy"):
         for name, size in (("MULTIPART", LONG), ("PART", PART), ("LEAST_PART", PART)):
             monkeypatch.setattr(f"{module}.{name}", size, raising=False)
     monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", PART)
@@ -91,7 +91,7 @@ def playing(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     monkeypatch.setattr(GrantAuthentication, "authenticate", lambda *_: (user, ""))
     monkeypatch.setattr(sweeping, "SHARDS", ["0"])
     monkeypatch.setattr(sweeping, "THREADS", {})
-    for module in ("models", "transactions", "uploads"):
+    for module in ("models.due", "transactions", "uploads"):
         monkeypatch.setattr(f"recordings.{module}.due_shard", lambda _: "0")
     make_parts_small(monkeypatch)
     logging.disable()

@@ -15,8 +15,8 @@ from operations import lambda_handler
 from operations import sweep as sweeping
 from operations.sweep import SLICE, THREADS, Sweep
 from operations.turns import QUICK, Page, Row, Turns
-from recordings.library import continue_emptying
 from recordings.models import SHARDS, Ledger, Recording, Work, due_shard
+from recordings.trash import continue_emptying
 from tests.client import Client, sign_up
 from tests.state import LONG_AGO, calls, kept, make_due, work
 

@@ -79,7 +79,7 @@ def fake_cut(file: object, output: BinaryIO, start: float, end: float, *, second
 
 @pytest.fixture(autouse=True)
 def machine(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    for module in ("models", "transactions", "uploads"):
+    for module in ("models.due", "transactions", "uploads"):
         monkeypatch.setattr(f"recordings.{module}.due_shard", lambda _: "0")
     monkeypatch.setattr(decoding, "cut", fake_cut)
     with playing(MACHINE, monkeypatch):

@@ -42,7 +42,7 @@ def test_only_what_changed_since_comes_again(alice: Client) -> None:
 
 def test_a_purge_under_way_is_told_as_deleted(alice: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     row = alice.record(b"one")
-    monkeypatch.setattr("recordings.library.finish_purge", lambda *args: None)
+    monkeypatch.setattr("recordings.trash.finish_purge", lambda *args: None)
     alice.delete(f"recordings/{row['id']}/?permanent=true")
     assert everything(alice)[0] == [{"id": row["id"], "deleted": True}]
 

@@ -9,8 +9,8 @@ import pytest
 
 from lib.clock import days_from_now, now
 from operations.sweep import sweep
-from recordings import library
 from recordings.models import Change, Recording
+from recordings.trash import finish_purge
 from tests.client import Client, send
 from tests.state import (
     calls,
@@ -199,7 +199,7 @@ def test_restored_meanwhile_the_object_stays(alice: Client) -> None:
 def test_two_purges_at_once_give_the_bytes_back_once(alice: Client) -> None:
     id = alice.record(AUDIO)["id"]
     other = alice.record(b"stays")["id"]
-    with meanwhile("DeleteObject", lambda: library.finish_purge(alice.user_id, id)):
+    with meanwhile("DeleteObject", lambda: finish_purge(alice.user_id, id)):
         purge(alice, id)
     assert ledger(alice.user_id).used_bytes == len(b"stays")
     assert alice.shelf() == [other]
@@ -241,7 +241,7 @@ def test_emptying_spares_what_was_trashed_after_the_order(alice: Client) -> None
 def trash_by(monkeypatch: pytest.MonkeyPatch, client: Client, id: str, *, hours: float) -> None:
     """On a server whose clock is so many hours ahead."""
     with monkeypatch.context() as patch:
-        patch.setattr("recordings.library.now", lambda: days_from_now(hours / 24))
+        patch.setattr("recordings.trash.now", lambda: days_from_now(hours / 24))
         trash(client, id)
 
 
@@ -260,7 +260,7 @@ def test_emptying_asks_no_servers_clock(alice: Client, monkeypatch: pytest.Monke
 def test_the_end_of_one_order_is_not_the_end_of_another(alice: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two servers, by whose clocks two orders to empty the trash were given in the same millisecond."""
     moment = now()
-    monkeypatch.setattr("recordings.models.now", lambda: moment)
+    monkeypatch.setattr("recordings.models.due.now", lambda: moment)
     trash(alice, alice.record(b"early")["id"])
     alice.delete("recordings/?shelf=trash")
     late = alice.record(b"late")["id"]
@@ -302,7 +302,7 @@ def test_a_request_leaves_the_rest_of_a_large_trash_to_the_sweep(
         trash(alice, alice.record(b"%d" % number)["id"])
     late = SimpleNamespace(monotonic=lambda: 100.0 if len(objects()) < 3 else 0.0)  # time flies after the first
     with monkeypatch.context() as patch:
-        patch.setattr("recordings.library.time", late)
+        patch.setattr("recordings.trash.time", late)
         assert alice.delete("recordings/?shelf=trash").status == 202
     assert len(alice.shelf("trash")) == 2
     order = work("trash", alice.user_id)

@@ -1,6 +1,5 @@
-"""The tables `recordings` and `changes`: what their rows hold, and how they are read. Written by writes.py."""
+"""The table `recordings`: what a row holds, and how rows are read. Written by transactions.py."""
 
-import hashlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -18,29 +17,12 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
 
 from aws.bucket import LEFTOVER_DAYS
-from aws.dynamo import IntegerAttribute, Table, TokenRow
-from lib.clock import now, seconds_since
+from aws.dynamo import IntegerAttribute, Table
+from lib.clock import seconds_since
+from recordings.models.changes import life_of
 
-
-def due_shard(id: str) -> str:
-    """The shard of `by_due` that a row waits in: two hex digits, spread evenly."""
-    return hashlib.sha256(id.encode()).hexdigest()[:2]
-
-
-def stands_in(shard: str | None, id: str) -> bool:
-    """Whether the sweep finds a row in this shard: its own, or the one of 16 that it had in earlier versions."""
-    return bool(shard) and due_shard(id).startswith(str(shard))
-
-
-OLD_SHARDS = [f"{number:x}" for number in range(16)]  # until they are empty
-SHARDS = [f"{number:02x}" for number in range(256)] + OLD_SHARDS
 STATUSES = ("uploading", "ready", "mismatch", "purging")
 MULTIPART = 16 * 2**20  # from this size on, in bytes, an upload goes in parts
-
-
-def life_of(attempt: str) -> str:
-    """What all attempts of a row have in common, and no attempt of a later row for the same content."""
-    return attempt[:16]
 
 
 def used_bytes(size: int, kept_size: int | None) -> int:
@@ -293,188 +275,3 @@ def _index_key(user_id: str, shelf: str, position: Sequence[str]) -> dict[str, d
     recorded_at, id = position
     values = {"id": id, "user_id": user_id, "shelf": shelf, "recorded_at": recorded_at}
     return {name: {"S": value} for name, value in values.items()}
-
-
-class Change(Table):
-    """The newest change to one recording. `deleted` rows are tombstones of purged ones; they expire. A recording that
-    comes back leaves those of its earlier lives where they are.
-    """
-
-    class Meta:
-        table_name = settings.CHANGES_TABLE
-
-    user_id = UnicodeAttribute(hash_key=True)
-    version = IntegerAttribute(range_key=True)
-    recording_id = UnicodeAttribute(null=True)
-    deleted = BooleanAttribute(null=True)
-    life = UnicodeAttribute(null=True)  # of a tombstone: whose attempts were purged
-    lost = BooleanAttribute(null=True)  # nobody had it purged: the row was missing, or its upload given up
-    expires_at = IntegerAttribute(null=True)  # seconds since 1970, for DynamoDB's TTL
-    made_at = IntegerAttribute(null=True)  # seconds since 1970
-
-    @classmethod
-    def purged(cls, user_id: str, recording_id: str, attempt: str) -> bool | None:
-        """Whether this attempt was purged, as far back as tombstones go; None where the recording's newest change is a
-        tombstone that says neither whose it is nor that it is none's. One Query for each MB, the newest first.
-        """
-        notes = cls.query(
-            user_id,
-            cls.version >= 1,
-            cls.recording_id == recording_id,
-            consistent_read=True,
-            scan_index_forward=False,
-        )
-        unclear = None
-        for note in notes:
-            if note.deleted and note.life == life_of(attempt):
-                return True
-            if unclear is None:
-                unclear = bool(note.deleted and not note.life and not note.lost)
-        return None if unclear else False
-
-    @classmethod
-    def newest(cls, user_id: str) -> int:
-        """The highest version of an account's change rows, 0 without any. One Query."""
-        rows = cls.query(user_id, cls.version >= 1, consistent_read=True, scan_index_forward=False, limit=1)
-        return next((row.version for row in rows), 0)
-
-    @classmethod
-    def since(cls, user_id: str, version: int, *, limit: int) -> list["Change"]:
-        """At most `limit` changes after `version` in order, all that had been acknowledged before. One Query."""
-        return list(cls.query(user_id, cls.version > version, consistent_read=True, limit=limit))
-
-    @classmethod
-    def all_of(cls, user_id: str, recording_id: str = "") -> Iterator["Change"]:
-        """Every change row of an account, in order, or those of one recording. One Query for each MB."""
-        only = cls.recording_id == recording_id if recording_id else None
-        yield from cls.query(user_id, cls.version >= 1, only, consistent_read=True)
-
-
-class Ledger(Table):
-    """Row 0 of an account's changes: its last version and the bytes it uses."""
-
-    class Meta:
-        table_name = settings.CHANGES_TABLE
-
-    user_id = UnicodeAttribute(hash_key=True)
-    version = IntegerAttribute(range_key=True, default=0)
-    last_version = IntegerAttribute()
-    used_bytes = IntegerAttribute()
-    quota_bytes = IntegerAttribute(null=True)  # only where an operator set one
-    is_guest = BooleanAttribute()
-    closed = BooleanAttribute(null=True)
-
-    @property
-    def quota(self) -> int:
-        """The most bytes that this account may use."""
-        default = settings.GUEST_QUOTA_BYTES if self.is_guest else settings.QUOTA_BYTES
-        return self.quota_bytes or int(default)
-
-    @classmethod
-    def everything(cls, segment: int = 0, segments: int = 1) -> Iterator["Ledger"]:
-        """Every account's ledger, or those of one of so many segments of the table. One consistent Scan for each MB of
-        all changes.
-        """
-        part: Any = {"segment": segment, "total_segments": segments} if segments > 1 else {}
-        yield from cls.scan(cls.version == 0, consistent_read=True, **part)
-
-    def set_quota(self, quota_bytes: int) -> None:
-        self.update([Ledger.quota_bytes.set(quota_bytes)], condition=Ledger.last_version.exists())
-
-
-class Work(Table):
-    """Something for the sweep to do for an account, in the table of recordings so that `by_due` finds it.
-
-    `id` is `"<kind>:<user_id>"`, which no recording's id can be.
-    """
-
-    class Meta:
-        table_name = settings.RECORDINGS_TABLE
-
-    id = UnicodeAttribute(hash_key=True)
-    user_id = UnicodeAttribute(range_key=True)
-    created_at = UnicodeAttribute()
-    up_to = IntegerAttribute(null=True)  # of an order to empty the trash: the account's last version then
-    due_shard = UnicodeAttribute()
-    due_at = UnicodeAttribute()
-
-    @classmethod
-    def of(cls, kind: str, user_id: str, *, due_at: str) -> "Work":
-        id = f"{kind}:{user_id}"
-        return cls(id, user_id, created_at=now(), due_shard=due_shard(id), due_at=due_at)
-
-
-class Excerpt(Table):
-    """What the sweep has to see to for a share of a part: that it is cut, and that its objects go. Stays until then.
-
-    `id` is `"excerpt:<share id>"`, in the table of recordings so that `by_due` finds it.
-    """
-
-    class Meta:
-        table_name = settings.RECORDINGS_TABLE
-
-    id = UnicodeAttribute(hash_key=True)
-    user_id = UnicodeAttribute(range_key=True)
-    recording_id = UnicodeAttribute()
-    due_shard = UnicodeAttribute()
-    due_at = UnicodeAttribute()
-
-    @staticmethod
-    def id_of(share_id: str) -> str:
-        return f"excerpt:{share_id}"
-
-    @classmethod
-    def of(cls, share_id: str, row: Recording, *, due_at: str) -> "Excerpt":
-        id = cls.id_of(share_id)
-        return cls(id, row.user_id, recording_id=row.id, due_shard=due_shard(id), due_at=due_at)
-
-
-class Share(TokenRow):
-    """A link by which anybody may listen to one recording."""
-
-    KIND = "share"
-
-    class Meta:
-        table_name = settings.USERS_TABLE
-
-    user_id = UnicodeAttribute()
-    recording_id = UnicodeAttribute()
-    created_at = UnicodeAttribute()
-    expires_at = IntegerAttribute()  # seconds since 1970; checked in code, since DynamoDB's TTL deletes late
-    password = UnicodeAttribute(null=True)  # hashed
-    at = NumberAttribute(null=True)  # these three are seconds of the recording
-    start = NumberAttribute(null=True)
-    end = NumberAttribute(null=True)
-    status = UnicodeAttribute()  # ready; an excerpt is first preparing, then ready or failed
-    tries = IntegerAttribute(null=True)  # at cutting the excerpt
-
-    @property
-    def is_excerpt(self) -> bool:
-        return self.start is not None
-
-    @property
-    def entry(self) -> dict[str, Any]:
-        """What its recording says of it."""
-        return {"id": self.public_id, "expires_at": self.expires_at, "excerpt": self.is_excerpt}
-
-
-class Allowance(Table):
-    """How much slow work of one kind an account has had within one hour. `id` is a hash: what outlives a closed
-    account by an hour does not name it.
-    """
-
-    class Meta:
-        table_name = settings.USERS_TABLE
-
-    id = UnicodeAttribute(hash_key=True)
-    auth_key = UnicodeAttribute(range_key=True, default="allowance")
-    used = IntegerAttribute()
-    expires_at = IntegerAttribute()  # seconds since 1970, for DynamoDB's TTL
-
-    @classmethod
-    def take(cls, kind: str, user_id: str, hour: int, amount: int) -> int:
-        """Count `amount` more. Returns how much that is by now. One UpdateItem."""
-        place = hashlib.sha256(f"{kind}:{user_id}:{hour}".encode()).hexdigest()
-        row = cls(f"allowance:{place}", "allowance")
-        row.update([cls.used.add(amount), cls.expires_at.set((hour + 2) * 3600)])
-        return row.used

@@ -1,0 +1,25 @@
+"""The rows of recordings, their changes and their shares."""
+
+from recordings.models.allowance import Allowance
+from recordings.models.changes import Change, Ledger, life_of
+from recordings.models.due import OLD_SHARDS, SHARDS, Excerpt, Work, due_shard, stands_in
+from recordings.models.recording import MULTIPART, STATUSES, Recording, used_bytes
+from recordings.models.shares import Share
+
+__all__ = [
+    "MULTIPART",
+    "OLD_SHARDS",
+    "SHARDS",
+    "STATUSES",
+    "Allowance",
+    "Change",
+    "Excerpt",
+    "Ledger",
+    "Recording",
+    "Share",
+    "Work",
+    "due_shard",
+    "life_of",
+    "stands_in",
+    "used_bytes",
+]
