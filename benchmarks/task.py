@@ -19,7 +19,7 @@ from image import prune
 
 ROOT = Path(__file__).resolve().parent.parent
 TASK, PYTHON = ROOT / ".local/bench/task", ROOT / ".local/bench/venv/bin/python"
-APP = ("recorder_project", "accounts", "recordings", "web", "benchmarks")
+APP = ("recorder_project", "lib", "aws", "accounts", "recordings", "operations", "web", "benchmarks")
 SETTINGS = {  # of production: a debug server is another program
     "SECRET_KEY": "only-for-benchmarks-" + "0" * 32,
     "ALLOWED_HOSTS": "localhost,127.0.0.1",
