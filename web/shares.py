@@ -20,7 +20,7 @@ from accounts import throttles
 from lib.problems import Problem
 from recordings.shares import links
 from recordings.shares.links import Shared
-from web import words
+from web.words import localized
 
 UNLOCKED = "recorder-share" if settings.LOCAL else "__Secure-recorder-share"
 UNLOCKED_SECONDS = 86400
@@ -33,6 +33,7 @@ View = Callable[[HttpRequest, str], HttpResponse]
 def throttled(view: View) -> View:
     """Count the request, and show what goes wrong as a page."""
 
+    @localized
     @wraps(view)
     def wrapped(request: HttpRequest, token: str) -> HttpResponse:
         try:
@@ -53,18 +54,15 @@ def player(request: HttpRequest, token: str) -> HttpResponse:
         return unlock(request, shared, token)
     if not unlocked(request, shared):
         return page(request, "password", 401, path=f"/s/{token}")
-    language = words.language(request)
-    recorded_at = datetime.datetime.fromisoformat(shared.row.recorded_at)
-    expires_at = datetime.datetime.fromtimestamp(shared.share.expires_at, datetime.UTC)
     return page(
         request,
         shared.share.status,
         shared=shared,
         path=f"/s/{token}",
         fragment="" if shared.begins_at is None else f"#t={shared.begins_at:g}",
-        length=words.length(shared.duration) if shared.duration else "",
-        recorded_at=(recorded_at, words.written(recorded_at, language)),
-        expires_at=(expires_at, words.written(expires_at, language)),
+        length=length(shared.duration) if shared.duration else "",
+        recorded_at=datetime.datetime.fromisoformat(shared.row.recorded_at),
+        expires_at=datetime.datetime.fromtimestamp(shared.share.expires_at, datetime.UTC),
     )
 
 
@@ -127,10 +125,15 @@ def page(
     request: HttpRequest, state: str, status: int = 200, *, retry_after: int | None = None, **more: Any
 ) -> HttpResponse:
     """The one page in one of its states: ready, preparing, failed, password or problem."""
-    context = {**words.of(request), "state": state, "status": status, **more}
-    context["wait"] = context["words"]["many_text"].format(retry_after or 0)
+    context = {"state": state, "status": status, "seconds": retry_after, **more}
     response = render(request, "web/share.html", context, status=status)
     response["Cache-Control"] = "no-store"
     if retry_after:
         response["Retry-After"] = str(retry_after)
     return response
+
+
+def length(seconds: float) -> str:
+    """1:02:03, or 2:03, as players show it."""
+    hours, rest = divmod(int(seconds), 3600)
+    return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"

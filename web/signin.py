@@ -56,19 +56,10 @@ def page(
     """The sign-in page; or the question what becomes of the guest's account that this browser is `losing`, to the
     provider `chosen` or to a key.
     """
-    context = words.of(request) | {"next": target, "user": session_of(request), "guest": "guest" in offered()}
+    context: dict[str, Any] = {"next": target, "user": session_of(request), "guest": "guest" in offered()}
     context["account"] = request.GET.get("account") or (context["user"] and context["user"].id)
-    context |= {"losing": losing, "chosen": chosen}
-    context["problem"] = problem and words.problem(problem, context["lang"])
-    context["providers"] = [
-        {"name": provider.provider}
-        | {
-            say: context["words"][say].format(provider.display_name)
-            for say in ("continue", "link_this", "link_too", "leave_with")
-        }
-        for provider in offered().values()
-        if provider.exchanges and chosen in ("", provider.provider)
-    ]
+    context |= {"losing": losing, "chosen": chosen, "problem": problem and words.problem(problem)}
+    context["providers"] = [each for each in offered().values() if each.exchanges and chosen in ("", each.provider)]
     response = render(request, "web/login.html", context, status=problem.status_code if problem else 200)
     response["Cache-Control"] = "no-store"
     if problem and problem.retry_after:
@@ -91,6 +82,7 @@ def would_lose(session: Session | None, left: str) -> str:
 
 
 @require_http_methods(["GET", "POST"])
+@words.localized
 @shows_problems
 def start(request: HttpRequest, name: str) -> HttpResponse:
     """Send the browser to the provider. A POST, which needs the CSRF token, links the provider to who is signed in, or
@@ -149,6 +141,7 @@ def callback_uri(request: HttpRequest, name: str) -> str:
 
 @csrf_exempt  # the state is what proves where this began
 @require_http_methods(["GET", "POST"])
+@words.localized
 @shows_problems
 def callback(request: HttpRequest, name: str) -> HttpResponse:
     """Where the provider sends the browser back to."""

@@ -18,18 +18,19 @@ from aws.bucket import reachable
 from lib import problems
 from lib.problems import Problem
 from recordings.models import Ledger
-from web import words
 from web.signin import own_target, page, shows_problems, would_lose
+from web.words import localized
 
 BUILT = Path(__file__).parent / "static/web/app"  # what `npm run build` makes of web/src
 
 
 @require_safe
+@localized
 def home(request: HttpRequest) -> HttpResponse:
     """The recorder page for who is signed in, if it has been built; else a page that leads to what there is."""
     session = session_of(request)
     name = "recorder" if session and (BUILT / "main.js").exists() else "home"
-    response = render(request, f"web/{name}.html", words.of(request) | {"user": session})
+    response = render(request, f"web/{name}.html", {"user": session})
     if session and not session.replaced:  # the cookie of its successor may just be on its way
         set_cookie(response, request.COOKIES[COOKIE])  # for as long again
     return response
@@ -48,6 +49,7 @@ def service_worker(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Djan
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@localized
 @shows_problems
 def login(request: HttpRequest) -> HttpResponse:
     """Sign a browser in as a guest, or with an auth_key that an app has shown; then back to where it came from.

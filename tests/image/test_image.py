@@ -56,6 +56,7 @@ def test_pages_and_static_files_come_out_of_it(http: Lambda) -> None:
     client = LambdaClient(http)
     page = client.get("/login/")
     assert page.status == 200
+    assert "로그인" in client.get("/login/", accept="text/html", accept_language="ko").content.decode()
     paths = ["/static/web/page.css", "/static/rest_framework/js/csrf.js"]
     if (ROOT / "web/package.json").exists():
         paths += ["/static/web/app/main.js", "/static/web/app/page.css", "/sw.js"]

@@ -9,7 +9,6 @@ from django.conf import settings
 from accounts.authentication import COOKIE
 from tests.client import HOST, Answer, Client
 from tests.state import calls, failing, sessions, snapshot
-from web.words import WORDS
 
 HEALTHY = {"status": "ok", "version": settings.VERSION}
 HTML = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"  # as browsers send it
@@ -280,8 +279,3 @@ def test_the_pages_in_korean(browser: Browser) -> None:
     assert "로그인" in home.content.decode()
     assert "게스트로 계속하기" in login.content.decode()
     assert "guest" not in login.content.decode().replace('value="guest"', "")
-
-
-def test_both_languages_say_the_same() -> None:
-    english, korean = ({name: text.count("{0}") for name, text in words.items()} for words in WORDS.values())
-    assert english == korean
