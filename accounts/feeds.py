@@ -95,8 +95,11 @@ def close_made_by(user_id: str, session_ids: Collection[str]) -> None:
 
 
 def find(token: str) -> Feed:
-    """The feed with this token. Raises 404 alike for one that never was, was closed, or went with its account."""
+    """The feed with this token. Raises 404 alike for one that never was, was closed, or went with its account, and for
+    one that the account does not list, as after a restore: its owner could neither see nor close it. Two GetItem.
+    """
     row = Feed.of(hashed(token)) if TOKEN.fullmatch(token) else None
-    if row is None:
+    account = Account.of(row.user_id) if row else None
+    if row is None or account is None or account.closed_at or row.public_id not in account.feeds:
         raise not_found()
     return row

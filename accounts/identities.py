@@ -64,7 +64,7 @@ def link_proven(session: Session, proof: "Proof", replay: Replay | None) -> tupl
     account, theirs = account_of(session.id), Identity.of(proof.identity_id)
     if theirs and theirs.user_id != account.id:
         raise Problem(409, "identity_in_use", "This login belongs to another account. Nothing was changed.")
-    if theirs:
+    if theirs and theirs.id in account.identities:
         return describe(theirs) | {"session": None}, False
     if len(account.identities) >= MOST:
         raise Problem(409, "too_many_identities", f"An account has at most {MOST} logins.")
@@ -96,10 +96,11 @@ def unlink(session: Session, identity_id: str) -> None:
 @retry_on_conflict
 def take_away(user_id: str, identity_id: str) -> Identity:
     account = account_of(user_id)
-    identity = next((row for row in identities_of(account) if row.identity_id == identity_id), None)
+    rows = identities_of(account)
+    identity = next((row for row in rows if row.identity_id == identity_id), None)
     if identity is None:
         raise not_found()
-    if account.identities == [identity.id]:
+    if len(rows) == 1:
         raise Problem(409, "last_identity", "Nobody could sign in any more. Link another login first.")
     transactions.unlink(account, identity)
     return identity
@@ -133,7 +134,7 @@ def unlinked_at_kakao(subject: str) -> None:
     account = Account.of(identity.user_id) if identity else None
     if identity is None or account is None or account.closed_at:
         return
-    if account.identities == [identity.id]:
+    if not [row for row in identities_of(account) if row.id != identity.id]:
         end_sessions(account.id)
     else:
         transactions.unlink(account, identity)

@@ -7,7 +7,16 @@ from typing import Any
 
 from accounts import keys
 from accounts.models import GUEST_DAYS, Account, Identity, Revocation, Session
-from accounts.transactions import end_closing, look_again, mark_closed, reschedule, sign_out
+from accounts.transactions import (
+    close_too,
+    end_closing,
+    look_again,
+    mark_closed,
+    rebuild_account,
+    rebuild_ledger,
+    reschedule,
+    sign_out,
+)
 from aws.dynamo import Conflict, find_at_once
 from aws.presign import UPLOAD_SECONDS
 from aws.retry import retry_on_conflict
@@ -76,7 +85,9 @@ def account_of(user_id: str) -> Account:
 
 
 def identities_of(account: Account) -> list[Identity]:
-    return [identity for id in account.identities if (identity := Identity.of(id))]
+    """The logins that are the account's own: after a restore, one that it lists may have signed somebody else up."""
+    rows = [Identity.of(id) for id in account.identities]
+    return [row for row in rows if row and row.user_id == account.id]
 
 
 def stamp_seconds(seconds: float) -> str:
@@ -170,9 +181,25 @@ def close(user_id: str) -> None:
 
 @retry_on_conflict
 def mark_as_closed(user_id: str) -> None:
-    account = Account.of(user_id)
-    if account and not account.closed_at:
+    account, ledger = Account.of(user_id), Ledger.find(user_id, 0)
+    if (account is None or account.closed_at) and (ledger is None or ledger.closed):
+        return
+    if account and ledger and not account.closed_at:
         mark_closed(account)
+    else:
+        close_half(account, ledger)
+
+
+def close_half(account: Account | None, ledger: Ledger | None) -> None:
+    """Close what came back without its other half, or half closed. Raises Conflict, also where it is whole then."""
+    if account and account.closed_at:
+        close_too(account)
+        return
+    if account is None and ledger:
+        rebuild_account(ledger)
+    elif account:
+        rebuild_ledger(account)
+    raise Conflict
 
 
 def finish_closing(user_id: str, until: float) -> str:

@@ -14,7 +14,7 @@ from pynamodb.transactions import TransactWrite
 from accounts.models import GUEST_DAYS, REPLACED, Account, Feed, Identity, Replay, Revocation, Session
 from aws.dynamo import commit, transaction
 from lib.clock import days_from_now, now
-from recordings.models import Work
+from recordings.models import Change, Ledger, Work
 from recordings.transactions import close_ledger, drop_ledger, open_ledger, settle_ledger
 
 
@@ -72,7 +72,8 @@ def link(
     for an hour beside `new`, and its feeds close. Raises Conflict.
     """
     write = transaction()
-    actions: list[Action] = [Account.identities.set([*account.identities, identity.id]), Account.is_guest.set(False)]
+    others = [id for id in account.identities if id != identity.id]
+    actions: list[Action] = [Account.identities.set([*others, identity.id]), Account.is_guest.set(False)]
     if identity.email and not account.email:
         actions += [Account.email.set(identity.email), Account.email_verified.set(bool(email_verified))]
     if old and new:
@@ -81,7 +82,8 @@ def link(
         for feed_id in account.feeds:
             write.delete(Feed.bare(feed_id))
     account.turn(write, *actions)
-    write.save(identity, Identity.id.does_not_exist())
+    free: Any = Identity.id.does_not_exist() | (Identity.user_id == account.id)  # a row that the account does not list
+    write.save(identity, free)
     _use_up(write, replay)
     if account.is_guest:
         settle_ledger(write, account.id)
@@ -158,7 +160,8 @@ def mark_closed(account: Account, unseen: Iterable[Session] = ()) -> None:
     meanwhile.
     """
     write = transaction()
-    identities = [identity for id in account.identities if (identity := Identity.of(id))]
+    rows = [Identity.of(id) for id in account.identities]
+    identities = [row for row in rows if row and row.user_id == account.id]
     account.turn(write, Account.closed_at.set(now()))
     for identity in identities:
         write.delete(identity)
@@ -170,6 +173,66 @@ def mark_closed(account: Account, unseen: Iterable[Session] = ()) -> None:
     _owe_revocations(write, account.id, identities)
     close_ledger(write, account.id)
     write.save(Work.of("account", account.id, due_at=now()))
+    commit(write)
+
+
+def close_too(account: Account) -> None:
+    """Close the ledger of an account that says alone that it is closed. Raises Conflict where it does not say so."""
+    write = transaction()
+    write.condition_check(Account, account.id, "account", condition=Account.closed_at.exists())
+    close_ledger(write, account.id)
+    write.save(Work.of("account", account.id, due_at=now()))
+    commit(write)
+
+
+def rebuild_account(ledger: Ledger, identities: Iterable[str] = ()) -> None:
+    """Put an account in where only its ledger is there. Raises Conflict."""
+    listed = list(identities)
+    account = Account(ledger.user_id, is_guest=ledger.is_guest and not listed, identities=listed, created_at=now())
+    write = transaction()
+    write.condition_check(Ledger, ledger.user_id, 0, condition=Ledger.closed.does_not_exist())
+    write.save(account, Account.id.does_not_exist())
+    commit(write)
+
+
+def rebuild_ledger(account: Account) -> None:
+    """Put a ledger in where only its account is there, which counts on from its newest change. Raises Conflict."""
+    write = transaction()
+    still_open: Any = Account.id.exists() & Account.closed_at.does_not_exist()
+    write.condition_check(Account, account.id, "account", condition=still_open)
+    open_ledger(write, account.id, is_guest=account.is_guest, last_version=Change.newest(account.id))
+    commit(write)
+
+
+def agree(
+    account: Account,
+    *,
+    identities: list[str],
+    feeds: list[str],
+    put: Iterable[Identity] = (),
+    take: Iterable[Identity | Feed] = (),
+) -> None:
+    """Let an account list just these identities and feeds, and `put` and `take` rows to match. Who has a login is no
+    guest. Raises Conflict.
+    """
+    write = transaction()
+    is_guest = account.is_guest and not identities
+    news = (Account.identities.set(identities), Account.feeds.set(feeds), Account.is_guest.set(is_guest))
+    account.turn(write, *news)
+    for row in put:
+        write.save(row, Identity.id.does_not_exist())
+    for gone in take:
+        write.delete(gone)
+    _owe_revocations(write, account.id, [row for row in take if isinstance(row, Identity)])
+    commit(write)
+
+
+def set_guest(account: Account) -> None:
+    """Let the ledger say what the account says of its being a guest's. Raises Conflict."""
+    write = transaction()
+    as_read: Any = (Account.revision == account.revision) & (Account.is_guest == account.is_guest)
+    write.condition_check(Account, account.id, "account", condition=as_read)
+    settle_ledger(write, account.id, is_guest=account.is_guest)
     commit(write)
 
 

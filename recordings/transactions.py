@@ -233,15 +233,15 @@ def entomb(stale: Change, ledger: Ledger) -> None:
     _commit(write)
 
 
-def open_ledger(write: TransactWrite, user_id: str, *, is_guest: bool) -> None:
+def open_ledger(write: TransactWrite, user_id: str, *, is_guest: bool, last_version: int = 0) -> None:
     """Sign-up's part for this package."""
-    ledger = Ledger(user_id, last_version=0, used_bytes=0, is_guest=is_guest)
+    ledger = Ledger(user_id, last_version=last_version, used_bytes=0, is_guest=is_guest)
     write.save(ledger, Ledger.user_id.does_not_exist())
 
 
-def settle_ledger(write: TransactWrite, user_id: str) -> None:
+def settle_ledger(write: TransactWrite, user_id: str, *, is_guest: bool = False) -> None:
     """Linking's part for this package: a guest's account becomes a full one, with a full one's quota."""
-    write.update(Ledger(user_id), [Ledger.is_guest.set(False)], condition=Ledger.last_version.exists())
+    write.update(Ledger(user_id), [Ledger.is_guest.set(is_guest)], condition=Ledger.last_version.exists())
 
 
 def close_ledger(write: TransactWrite, user_id: str) -> None:

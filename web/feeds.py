@@ -37,7 +37,7 @@ def private(view: View) -> View:
 
 @private
 def feed(request: HttpRequest, token: str) -> HttpResponse:
-    """The feed, or 304 where the app has it as it is. Two calls to AWS, and a BatchGetItem for each 100 episodes."""
+    """The feed, or 304 where the app has it as it is. Three calls to AWS, and a BatchGetItem for each 100 episodes."""
     from web.rss import FORMAT, document  # an XML writer, for the few who read feeds
 
     found = feeds.find(token)

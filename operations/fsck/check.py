@@ -18,6 +18,7 @@ from functools import partial
 from aws import s3
 from aws.s3 import Listed
 from operations.fsck import repair as mending
+from operations.fsck.accounts import check_accounts
 from operations.fsck.differences import Difference, Scope, Tick, batches, guarded, mend
 from operations.fsck.ledgers import Unbooked, check_ledgers
 from operations.fsck.repair import Remedy
@@ -47,6 +48,7 @@ def verify(
     """
     unbooked: Unbooked = {}
     walks: dict[str, Callable[[Scope], Iterator[Difference]]] = {
+        "logins": check_accounts,
         "rows": lambda part: check_rows(part, deep, tick),
         "objects": lambda part: check_objects(part, tick),
         "uploads": lambda part: check_uploads(part, tick),

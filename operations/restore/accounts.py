@@ -9,22 +9,23 @@ from functools import partial
 from typing import Any
 
 from accounts.models import Account, Feed, Identity, Session
-from accounts.services import close, end
+from accounts.services import close, end, identities_of
 from accounts.transactions import close_feed, unlink
 from aws import s3
 from aws.dynamo import elsewhere
 from operations.fsck.differences import batches
 from operations.restore.recordings import Carried, carry_recordings, carry_versions
-from recordings.models import Recording, Share
+from recordings.models import Ledger, Recording, Share
 from recordings.shares.links import let_go
 
 
 def carry_over(*, users_table: str, changes_table: str, moment: str) -> Iterator[Carried]:
     """What has to be done, each as it is found. `moment` is when the tables came back from, as the tables write it:
-    what is younger is left alone. Two Scans of each table, and a BatchGetItem for each 100 rows.
+    what is younger is left alone. Up to five Scans of each table, and a BatchGetItem for each 100 rows.
     """
     yield from carry_versions(changes_table)
     yield from accounts_closed(users_table, moment)
+    yield from halves_closed(users_table)
     yield from logins_unlinked(users_table, moment)
     yield from rows_ended(users_table, moment)
     yield from carry_recordings(changes_table)
@@ -40,13 +41,31 @@ def accounts_closed(users_table: str, moment: str) -> Iterator[Carried]:
             before = old.get(row.id)
             if before and before.closed_at:
                 yield Carried("closed", row.id, "", partial(close, row.id))
-            elif before is None:  # closed to its end, which leaves no version of any object; or lost
-                left = next(iter(s3.list_versions(f"recordings/{row.id}/")), None)
-                yield (
-                    Carried("unclear", row.id, "", None)
-                    if left
-                    else Carried("closed", row.id, "", partial(close, row.id))
-                )
+            elif before is None:
+                yield closed_or_lost(row.id)
+
+
+def halves_closed(users_table: str) -> Iterator[Carried]:
+    """Accounts that came back half: the ledger is open, the account closed or not there, as the old table has it."""
+    old_account = elsewhere(Account, users_table)
+    for ledgers in batches(ledger for ledger in Ledger.everything() if not ledger.closed):
+        keys = [(ledger.user_id, "account") for ledger in ledgers]
+        there = {row.id: row for row in Account.batch_get(keys, consistent_read=True)}
+        old = {row.id: row for row in old_account.batch_get(keys, consistent_read=True)}
+        for user_id, _ in keys:
+            half, before = there.get(user_id), old.get(user_id)
+            if half and not half.closed_at:
+                continue
+            if before and before.closed_at:
+                yield Carried("closed", user_id, "", partial(close, user_id))
+            elif before is None:
+                yield closed_or_lost(user_id)
+
+
+def closed_or_lost(user_id: str) -> Carried:
+    """For an account that the old table does not have: closed to its end, which leaves no version of any object."""
+    left = next(iter(s3.list_versions(f"recordings/{user_id}/")), None)
+    return Carried("unclear" if left else "closed", user_id, "", None if left else partial(close, user_id))
 
 
 def logins_unlinked(users_table: str, moment: str) -> Iterator[Carried]:
@@ -66,10 +85,17 @@ def rows_ended(users_table: str, moment: str) -> Iterator[Carried]:
         there = (row for row in model.scan(consistent_read=True) if is_a(model, row) and row.created_at <= moment)
         for rows in batches(there):
             keys = [(row.id, row.auth_key) for row in rows]
-            kept = {(row.id, row.auth_key) for row in old_model.batch_get(keys, consistent_read=True)}
+            kept = {(row.id, row.auth_key): row for row in old_model.batch_get(keys, consistent_read=True)}
             for row in rows:
-                if (row.id, row.auth_key) not in kept:
+                before = kept.get((row.id, row.auth_key))
+                if before is None or (model is Session and was_replaced(row, before)):
                     yield ended(row)
+
+
+def was_replaced(row: Session, before: Session) -> bool:
+    """Whether a guest's key had been replaced since, by linking a login, and that login is there."""
+    account = Account.of(row.id) if before.replaced and not row.replaced else None
+    return account is not None and bool(identities_of(account))
 
 
 def is_a(model: type[Any], row: Any) -> bool:
@@ -91,7 +117,7 @@ def take_login(row: Identity) -> None:
     account = Account.of(row.user_id)
     if account is None or account.closed_at or row.id not in account.identities:
         row.delete()
-    elif account.identities != [row.id]:
+    elif [other for other in identities_of(account) if other.id != row.id]:
         unlink(account, row)
 
 

@@ -2,7 +2,7 @@
 lost, and `verify_storage --repair` brings all of it together.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -30,15 +30,12 @@ def _an_hour_later(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Past:
-    """An account's last three transactions, of an operation and of what came after it, and all rows as they are."""
+    """The last three transactions of `act` that wrote to a table, and all rows as they are afterwards."""
 
-    def __init__(self, client: Client, name: str) -> None:
+    def __init__(self, act: Callable[[], object], table: str = CHANGES) -> None:
         with torn() as self.double:
-            OPERATIONS[name](client)
-            client.patch(path_of(client, OLD), {"notes": "again"})
-            client.patch(path_of(client, BINNED), {"notes": "again"})
-            client.create(b"one more")
-        changes = [each for each in self.double.transactions if any(place.table == CHANGES for place in each)]
+            act()
+        changes = [each for each in self.double.transactions if any(place.table == table for place in each)]
         self.transactions = changes[-3:]
         self.now = {table: self.rows(table) for table in TABLES}
 
@@ -64,14 +61,26 @@ class Past:
         """Which items come back: a part of the last transaction or of the one before; or a table, one to three
         transactions behind the others.
         """
-        *_, before, last = self.transactions
+        last = self.transactions[-1]
         yield from parts(last)
         for lag in range(1, len(self.transactions) + 1):
             late = [place for each in self.transactions[-lag:] for place in each]
             yield from (found for table in TABLES if (found := [place for place in late if place.table == table]))
-        for part in parts(before):
+        for part in parts(self.transactions[-2] if len(self.transactions) > 1 else []):
             if not {place.name for place in part} & {place.name for place in last}:
                 yield part
+
+
+def past_of(client: Client, name: str) -> Past:
+    """Of an account's operation and of what came after it."""
+
+    def act() -> None:
+        OPERATIONS[name](client)
+        client.patch(path_of(client, OLD), {"notes": "again"})
+        client.patch(path_of(client, BINNED), {"notes": "again"})
+        client.create(b"one more")
+
+    return Past(act)
 
 
 CALLS: list[tuple[str, str, Any]] = [
@@ -126,7 +135,7 @@ def mend(client: Client) -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_whatever_a_restore_tears_can_be_mended(lives: Client, name: str) -> None:
-    past = Past(lives, name)
+    past = past_of(lives, name)
     for late in past.tears():
         past.come_back(late)
         mend(lives)
@@ -136,7 +145,7 @@ def test_whatever_a_restore_tears_can_be_mended(lives: Client, name: str) -> Non
 @pytest.mark.soak
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_whatever_a_restore_tears_every_call_answers(lives: Client, name: str) -> None:
-    past = Past(lives, name)
+    past = past_of(lives, name)
     for late in past.tears():
         past.come_back(late)
         answers(lives)
@@ -148,7 +157,7 @@ def test_whatever_a_restore_tears_every_call_answers(lives: Client, name: str) -
 @pytest.mark.check
 @pytest.mark.parametrize("name", ["edit", "purge"])
 def test_each_table_a_transaction_behind_the_others(lives: Client, name: str) -> None:
-    past = Past(lives, name)
+    past = past_of(lives, name)
     for table in (CHANGES, "test-recordings"):
         past.come_back([place for each in past.transactions[-2:] for place in each if place.table == table])
         answers(lives)

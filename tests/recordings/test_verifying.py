@@ -598,8 +598,10 @@ def test_cost_follows_the_rows(alice: Client, old: None) -> None:
     with calls() as sent:
         assert verify() == []
     assert {name: sent.count(name) for name in set(sent)} == {
-        "Scan": 2,  # the rows, the ledgers
-        "BatchGetItem": 4,  # change rows and ledgers of the rows, rows of the objects, rows of the changes
+        "Scan": 7,  # logins, feeds, accounts and replaced sessions, the ledgers for accounts; the rows, the ledgers
+        # Account and ledger of each other, a guest's work; change rows and ledgers of the rows, rows of the objects,
+        # rows of the changes
+        "BatchGetItem": 7,
         "HeadObject": 12,
         "ListObjectsV2": 1,
         "ListMultipartUploads": 1,
