@@ -72,6 +72,9 @@ class MeView(ViewSet):
     def destroy(self, request: Request) -> Response:
         """Close the account for good, with all its recordings. Its keys stop working at once.
 
+        8 hours later at the latest nobody can bring a recording of it back, the operator neither. Names, notes and the
+        e-mail address are in backups of the tables for 35 days.
+
         Needs a login within the last 10 minutes, unless the account is a guest's.
         """
         throttles.hit("close", caller(request).id)

@@ -13,6 +13,8 @@ LEFTOVER_DAYS = 7  # after UPLOAD_DAYS, the bucket's rule ends multipart uploads
 
 log = logging.getLogger(__name__)
 
+UNDO_DAYS = 35  # how long the operator can have deleted bytes back: as long as tables can be restored
+
 
 def reachable() -> None:
     """One HeadBucket. Raises a 503 Problem when S3 does not answer."""
@@ -48,7 +50,7 @@ def create_bucket(origins: list[str]) -> None:
         "Status": "Enabled",
         "Filter": {"Prefix": ""},
         "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": settings.UPLOAD_DAYS + LEFTOVER_DAYS},
-        "NoncurrentVersionExpiration": {"NoncurrentDays": 7},
+        "NoncurrentVersionExpiration": {"NoncurrentDays": UNDO_DAYS},
         "Expiration": {"ExpiredObjectDeleteMarker": True},
     }
     calls: dict[str, dict[str, Any]] = {

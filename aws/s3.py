@@ -290,8 +290,9 @@ def abort_multipart(key: str, upload_id: str) -> None:
 
 
 def erase(prefix: str, go_on: Callable[[], bool] = lambda: True) -> bool:
-    """Delete everything under `prefix`: multipart uploads that never ended, then objects and their old versions, since
-    an upload may end meanwhile. What somebody else has deleted counts as deleted, which some stores call an error.
+    """Delete everything under `prefix`, for ever: multipart uploads that never ended, then objects and their old
+    versions, since an upload may end meanwhile. Only the closing of an account may; all else uses `delete`. What
+    somebody else has deleted counts as deleted, which some stores call an error.
 
     Asks before each page of what it finds whether it shall `go_on`. Returns whether it came to the end.
     """

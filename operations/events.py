@@ -64,22 +64,20 @@ def settle_excerpt(row: Recording, match: re.Match[str]) -> str:
 
 
 # Objects that no row names. Rows are written first, so nothing that was acknowledged is among them as long as nobody
-# brings tables or objects back; then it may be the only copy. What is removed stays undoable but where nobody can miss
-# it: those who keep URLs of what they have purged would keep its bytes otherwise, and pay for none.
+# brings tables or objects back; then it may be the only copy. What is removed here goes behind a delete marker, so
+# that the operator can have it back.
 
 
 def settle_stray(key: str, match: re.Match[str], row: Recording | None) -> str:
     if (stored := s3.stat(key)) is None:
-        return "gone"  # what was purged long ago: its old version stays undoable
+        return "gone"  # as what was purged long ago
     ledger = Ledger.find(match["user_id"], 0)
-    if match.re is EXCERPT or (ledger and ledger.closed):
-        return remove(key, for_good=True)
-    if ledger is None:  # closed long ago, or lost
+    if match.re is EXCERPT or ledger is None or ledger.closed:  # without a ledger: closed long ago, or lost
         return remove(key)
     purged = Change.purged(match["user_id"], match["id"], match["attempt"])
     if row and row.status != "purging":
         return settle_beside(key, row, stored, purged=purged)
-    return remove(key, for_good=True) if purged else leave(match["user_id"], match["id"])
+    return remove(key) if purged else leave(match["user_id"], match["id"])
 
 
 def settle_beside(key: str, row: Recording, stored: Stored, *, purged: bool | None) -> str:
@@ -89,13 +87,9 @@ def settle_beside(key: str, row: Recording, stored: Stored, *, purged: bool | No
     wanting = row.status in ("uploading", "mismatch") and purged is False and key not in dict(row.leftovers)
     if wanting and (source := proven(key, stored, row.sha256)):
         return "adopted" if adopt(row, source) else remove(key)
-    if row.status == "uploading":
-        return remove(key, for_good=bool(purged))
-    own = s3.stat(row.stored_key)
-    if own is None:
-        return leave(row.user_id, row.id)
-    safe = bool(row.verified_at) and own.size == row.size and own.sha256 in (None, row.sha256)
-    return remove(key, for_good=safe)
+    if row.status == "uploading" or s3.stat(row.stored_key):
+        return remove(key)
+    return leave(row.user_id, row.id)
 
 
 def proven(key: str, stored: Stored, sha256: str) -> Listed | None:
@@ -106,8 +100,8 @@ def proven(key: str, stored: Stored, sha256: str) -> Listed | None:
     return Listed(key, found.size, datetime.datetime.now(datetime.UTC), etag=found.etag)
 
 
-def remove(key: str, *, for_good: bool = False) -> str:
-    s3.erase(key) if for_good else s3.delete(key)
+def remove(key: str) -> str:
+    s3.delete(key)
     return "orphan"
 
 

@@ -246,8 +246,8 @@ def make_stored_ready(seen: Recording) -> Recording | None:
         ready = settle(seen.user_id, seen.id, decide, row=seen)
     except Problem as problem:
         if problem.code == "account_closed" and is_over(seen):
-            s3.erase(seen.key)
+            s3.delete(seen.key)
         raise
     if ready is None and is_over(seen):
-        s3.erase(seen.key)
+        s3.delete(seen.key)
     return ready

@@ -160,7 +160,8 @@ class RecordingViewSet(ViewSet):
     def destroy(self, request: Request, id: str) -> Response:
         """Put it into the trash, or purge it for good. An upload that is not complete is purged either way.
 
-        Purging wants a login within the last 10 minutes (403 `reauthentication_required`), unless for a guest.
+        Nobody but the operator can bring back what is purged, for 35 days. Purging wants a login within the last
+        10 minutes (403 `reauthentication_required`), unless for a guest.
         """
         query = serializers.DestroyQuery.read(request.query_params.dict())
         if query["permanent"]:

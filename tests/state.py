@@ -65,6 +65,13 @@ def objects() -> dict[str, bytes]:
     return found
 
 
+def undoable(key: str) -> list[bytes]:
+    """What the operator can have back of an object that was deleted: the bytes of its old versions, newest first."""
+    _, bucket = _resources()
+    found = sorted(bucket.object_versions.filter(Prefix=key), key=lambda each: each.last_modified, reverse=True)
+    return [each.get()["Body"].read() for each in found if each.size is not None and not each.is_latest]
+
+
 def put(key: str, content: bytes, **options: Any) -> None:
     """Bytes that come into the bucket past the presigned URL, and without a checksum unless `options` have one."""
     _resources()[1].put_object(Key=key, Body=content, **options)

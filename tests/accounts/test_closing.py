@@ -34,6 +34,7 @@ from tests.state import (
     sessions,
     snapshot,
     traces,
+    undoable,
     work,
 )
 
@@ -190,6 +191,9 @@ def test_a_late_event_knows_that_the_account_is_closed(alice: Client) -> None:
     alice.delete("accounts/me/")
     assert send(upload["upload"], AUDIO).status_code == 200
     assert object_created(key) == "orphan"
+    assert (objects(), undoable(key)) == ({}, [AUDIO])
+    let_urls_end(alice.user_id)
+    assert dict(sweep()) == {"forgotten": 1}
     assert snapshot()["versions"] == []
 
 
