@@ -1,6 +1,7 @@
 """The bucket itself: made, and asked whether it is there."""
 
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -53,7 +54,7 @@ def create_bucket(origins: list[str]) -> None:
         "NoncurrentVersionExpiration": {"NoncurrentDays": UNDO_DAYS},
         "Expiration": {"ExpiredObjectDeleteMarker": True},
     }
-    calls: dict[str, dict[str, Any]] = {
+    calls: dict[str, Mapping[str, object]] = {
         "put_public_access_block": {"PublicAccessBlockConfiguration": private},
         "put_bucket_versioning": {"VersioningConfiguration": {"Status": "Enabled"}},
         "put_bucket_cors": {"CORSConfiguration": {"CORSRules": [rule]}},

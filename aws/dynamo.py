@@ -43,6 +43,8 @@ PASSING = {
 }
 
 
+Value = dict[str, Any]  # of an attribute, as DynamoDB has it: `{"S": …}`
+Item = dict[str, Value]  # a row, or its key, by the names of its attributes
 TableT = TypeVar("TableT", bound="Table")
 
 
@@ -59,7 +61,7 @@ class Parser(JSONParser):
         return {name: plain(each) for name, each in value.items()}
 
 
-def plain(value: dict[str, Any]) -> dict[str, Any]:
+def plain(value: Value) -> Value:
     """A value of a row, `{"S": …}`, as it came in JSON: bytes are in base64 there, and all else is what it is."""
     ((kind, content),) = value.items()
     match kind:
@@ -146,7 +148,7 @@ class Table(Model):
         return cast("TableConnection", cls._connection)
 
     @classmethod
-    def from_raw_data(cls, data: dict[str, Any]) -> Self:
+    def from_raw_data(cls, data: Item) -> Self:
         """A row as DynamoDB sent it. PynamoDB's own walks through all that a row could have, three times."""
         row, attributes = cls.__new__(cls), cls.get_attributes()
         values = {name: default() if callable(default) else default for name, default in cls._defaults()}
@@ -225,7 +227,7 @@ def find_all(*wanted: tuple[type[Table], str, str | int]) -> list[Any]:
     for model, *key in wanted:
         asked.setdefault(model.Meta.table_name, []).append(_raw_key(model, *key))
     requests = {name: {"Keys": keys, "ConsistentRead": True} for name, keys in asked.items()}
-    found: list[tuple[str, dict[str, Any]]] = []
+    found: list[tuple[str, Item]] = []
     for _ in range(UNPROCESSED):
         answer = dynamo().dispatch("BatchGetItem", {"RequestItems": requests})
         found += [(name, item) for name, items in answer["Responses"].items() for item in items]
@@ -251,7 +253,7 @@ def find_at_once(*wanted: tuple[type[Table], str, str | int]) -> list[Any]:
     return [model.from_raw_data(item) if item else None for (model, *_), item in zip(wanted, items, strict=True)]
 
 
-def _raw_key(model: type[Table], hash_key: Any, range_key: Any) -> dict[str, Any]:
+def _raw_key(model: type[Table], hash_key: Any, range_key: Any) -> Item:
     values = [
         (each, hash_key if each.is_hash_key else range_key)
         for each in model.get_attributes().values()
@@ -260,7 +262,7 @@ def _raw_key(model: type[Table], hash_key: Any, range_key: Any) -> dict[str, Any
     return {each.attr_name: {each.attr_type: each.serialize(value)} for each, value in values}
 
 
-def _pick(found: list[tuple[str, dict[str, Any]]], model: type[Table], key: dict[str, Any]) -> Table | None:
+def _pick(found: list[tuple[str, Item]], model: type[Table], key: Item) -> Table | None:
     for name, item in found:
         if name == model.Meta.table_name and key.items() <= item.items():
             return model.from_raw_data(item)

@@ -1,6 +1,7 @@
 """The edge to AWS Lambda: having another function called, which answers somewhere else."""
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -29,7 +30,7 @@ def client() -> Any:
     return made
 
 
-def call(function: str, event: dict[str, Any]) -> None:
+def call(function: str, event: Mapping[str, object]) -> None:
     """Have Lambda call the function with this event, soon. Raises a 503 Problem where it does not take it, for
     whatever reason: nothing has been done then.
     """

@@ -4,7 +4,7 @@ import base64
 import datetime
 import math
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import parse_qs, urlsplit
 
 from django.conf import settings
@@ -20,6 +20,17 @@ if TYPE_CHECKING:
 UPLOAD_SECONDS = DOWNLOAD_SECONDS = 6 * 3600
 CLOCKS = 60  # seconds by which ours may be behind, and what signing may take
 SHARED_SECONDS = 15 * 60  # for whoever has the address of a share or a feed, which can be asked again
+
+
+class Form(TypedDict):
+    """Where a form goes, and what it holds beside the file."""
+
+    url: str
+    fields: dict[str, str]
+
+
+class TimedForm(Form):
+    expires: int  # seconds
 
 
 @cache
@@ -117,7 +128,7 @@ def presign_any_part(key: str, upload_id: str, number: int, *, seconds: float = 
     )
 
 
-def presign_post(key: str, *, size: int, sha256: str, content_type: str) -> dict[str, Any]:
+def presign_post(key: str, *, size: int, sha256: str, content_type: str) -> TimedForm:
     """A POST policy for one form with exactly these bytes, under exactly this key: `url`, `fields`, and `expires`, the
     seconds that it lives. No call to AWS.
 
@@ -136,7 +147,7 @@ def presign_post(key: str, *, size: int, sha256: str, content_type: str) -> dict
     policy = _signer().generate_presigned_post(
         settings.RECORDINGS_BUCKET, key, Fields=fields, Conditions=conditions, ExpiresIn=seconds
     )
-    return {**policy, "expires": seconds}
+    return {"url": policy["url"], "fields": policy["fields"], "expires": seconds}
 
 
 def presign_read(key: str, *, seconds: int) -> str:
@@ -145,11 +156,11 @@ def presign_read(key: str, *, seconds: int) -> str:
     return client().generate_presigned_url("get_object", Params=params, ExpiresIn=lasting(seconds))
 
 
-def presign_form(key: str, *, most: int, content_type: str, seconds: int) -> dict[str, Any]:
+def presign_form(key: str, *, most: int, content_type: str, seconds: int) -> Form:
     """A POST policy (`url`, `fields`) for one file of at most `most` bytes under exactly this key, for a function of
     ours. No call to AWS.
     """
-    return client().generate_presigned_post(
+    policy = client().generate_presigned_post(
         settings.RECORDINGS_BUCKET,
         key,
         Fields={"Content-Type": content_type, "success_action_status": "201"},
@@ -160,6 +171,7 @@ def presign_form(key: str, *, most: int, content_type: str, seconds: int) -> dic
         ],
         ExpiresIn=lasting(seconds),
     )
+    return {"url": policy["url"], "fields": policy["fields"]}
 
 
 def presign_get(

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from django.core.validators import RegexValidator
 from rest_framework import serializers
@@ -16,6 +16,7 @@ from rest_framework import serializers
 from lib.clock import stamp
 from lib.problems import MOST_ERRORS
 
+ReadT = TypeVar("ReadT")  # what the input of a serializer is once it is valid
 one_line = RegexValidator(r"^[^\x00-\x1f\x7f-\x9f]*\Z", "Control characters are not allowed.", "control_character")
 
 
@@ -83,7 +84,7 @@ CONTENT_TYPE = re.compile(
 )
 
 
-class StrictSerializer(serializers.Serializer[dict[str, Any]]):
+class StrictSerializer(serializers.Serializer[ReadT]):
     """Input that may hold only what is declared: a misspelt field is an error and not ignored."""
 
     def to_internal_value(self, data: Any) -> Any:
@@ -93,13 +94,13 @@ class StrictSerializer(serializers.Serializer[dict[str, Any]]):
         return super().to_internal_value(data)
 
     @classmethod
-    def read(cls, data: Any, *, partial: bool = False) -> dict[str, Any]:
+    def read(cls, data: Any, *, partial: bool = False) -> ReadT:
         """The valid input. Raises a 400 Problem that points to each field that is not."""
-        return dict(_reader(cls, partial).run_validation(data))
+        return cast("ReadT", dict(_reader(cls, partial).run_validation(data)))
 
 
 @cache
-def _reader(kind: type[StrictSerializer], partial: bool) -> StrictSerializer:
+def _reader(kind: type[StrictSerializer[Any]], partial: bool) -> StrictSerializer[Any]:
     """One for all requests: DRF copies every field for each that it makes, which was a tenth of a sign-up."""
     return kind(partial=partial)
 

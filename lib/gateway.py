@@ -13,10 +13,12 @@ from urllib.parse import quote, urlencode
 METHOD = re.compile(r"[A-Za-z-]{1,32}", re.ASCII)
 # RFC 9110's token without "_": X_Forwarded_For would pass for X-Forwarded-For, which is why other servers drop it too.
 NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~-]+", re.ASCII)
+Event = dict[str, Any]  # of Lambda: a request, or whatever else calls, before anybody has looked at it
+Headers = dict[str, str | list[str]]
 QUERIES = ("queryStringParameters", "multiValueQueryStringParameters")
 
 
-def legible(event: dict[str, Any]) -> dict[str, Any]:
+def legible(event: Event) -> Event:
     """The event for apig-wsgi. A request that can't be read becomes one that is empty, and `refused`."""
     event = event | {name: _headers(event[name]) for name in ("headers", "multiValueHeaders") if event.get(name)}
     event |= {"cookies": _bytes(event["cookies"])} if "cookies" in event else {}
@@ -28,11 +30,11 @@ def legible(event: dict[str, Any]) -> dict[str, Any]:
         return _refused(event)
 
 
-def is_refused(event: dict[str, Any] | None) -> bool:
+def is_refused(event: Event | None) -> bool:
     return bool(event and event.get("refused"))
 
 
-def _headers(headers: dict[str, Any]) -> dict[str, Any]:
+def _headers(headers: Headers) -> Headers:
     return {name: _bytes(value) for name, value in headers.items() if NAME.fullmatch(name)}
 
 
@@ -43,13 +45,13 @@ def _bytes(value: Any) -> Any:
     return value if value.isascii() else value.encode(errors="replace").decode("latin-1")
 
 
-def _check_method(event: dict[str, Any]) -> None:
+def _check_method(event: Event) -> None:
     method = event["requestContext"]["http"]["method"] if "rawPath" in event else event["httpMethod"]
     if not METHOD.fullmatch(method):
         raise ValueError(method)
 
 
-def _check_body(event: dict[str, Any]) -> None:
+def _check_body(event: Event) -> None:
     body = event.get("body") or ""
     if event.get("isBase64Encoded"):
         binascii.a2b_base64(body, strict_mode=True)
@@ -57,7 +59,7 @@ def _check_body(event: dict[str, Any]) -> None:
         body.encode()
 
 
-def _address(event: dict[str, Any]) -> dict[str, Any]:
+def _address(event: Event) -> dict[str, str]:
     """Path and query. HTTP APIs hand over the path decoded, in both payloads; everybody else as it was sent, which is
     what WSGI needs. They say a `version`, as Function URLs do, whose events are otherwise the same.
     """
@@ -72,7 +74,7 @@ def _address(event: dict[str, Any]) -> dict[str, Any]:
     return address
 
 
-def _refused(event: dict[str, Any]) -> dict[str, Any]:
+def _refused(event: Event) -> Event:
     """What is left of a request that can't be read: who sent it, and a path where it gets its answer."""
     left = {"body": None, "isBase64Encoded": False, "refused": True}
     if "rawPath" not in event:

@@ -45,7 +45,7 @@ class AuthKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
     target_class = "accounts.authentication.AuthKeyAuthentication"
     name = "auth_key"
 
-    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
         return {"type": "http", "scheme": "bearer", "description": "The `auth_key` that signing in answered."}
 
 

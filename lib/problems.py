@@ -5,9 +5,9 @@ the same form, and `ProblemMiddleware` what Django itself answers (an unknown pa
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
@@ -43,6 +43,26 @@ TITLES = {
 CODES = {400: "bad_request", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 
+class FieldError(TypedDict):
+    """What is wrong with one field. `pointer` is a JSON pointer (RFC 6901), or a parameter's name after a slash."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class Body(TypedDict):
+    """A problem as it is sent."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: NotRequired[Sequence[FieldError]]
+
+
 class Problem(exceptions.APIException):
     """An answer other than success: HTTP status, stable `code`, a sentence for people, and further members."""
 
@@ -52,7 +72,7 @@ class Problem(exceptions.APIException):
         code: str,
         detail: str,
         *,
-        errors: list[dict[str, str]] | None = None,
+        errors: Sequence[FieldError] | None = None,
         retry_after: int | None = None,
     ) -> None:
         super().__init__(detail, code)
@@ -76,12 +96,18 @@ def unavailable(detail: str = "The store did not answer in time; nothing was los
     return Problem(503, "unavailable", detail, retry_after=1)
 
 
-def body(status_code: int, code: str, detail: str, errors: list[dict[str, str]] | None = None) -> dict[str, Any]:
-    members = {"type": "about:blank", "title": TITLES.get(status_code, "Error"), "status": status_code}
+def body(status_code: int, code: str, detail: str, errors: Sequence[FieldError] | None = None) -> Body:
     doing = current()
     doing.code = code
-    members |= {"detail": detail, "code": code, "request_id": doing.request_id}
-    return members | {"errors": errors} if errors else members
+    members: Body = {
+        "type": "about:blank",
+        "title": TITLES.get(status_code, "Error"),
+        "status": status_code,
+        "detail": detail,
+        "code": code,
+        "request_id": doing.request_id,
+    }
+    return {**members, "errors": errors} if errors else members
 
 
 def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response | None:
@@ -115,7 +141,7 @@ def _as_problem(answer: Response, context: Mapping[str, Any]) -> None:
         answer.content_type = MEDIA_TYPE
 
 
-def _flatten(details: Any, pointer: str = "") -> Iterator[dict[str, str]]:
+def _flatten(details: Any, pointer: str = "") -> Iterator[FieldError]:
     """DRF's nested error details as a flat list with JSON pointers."""
     if isinstance(details, dict) and set(details) == {"message", "code"} and isinstance(details["message"], str):
         yield {"pointer": pointer, "code": str(details["code"]), "detail": str(details["message"])}

@@ -11,7 +11,6 @@ Where the disk refuses, the request is answered with 503 and undone in memory, a
 import logging
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 from ministack import app  # type: ignore[import-untyped]
 from ministack.core import persistence  # type: ignore[import-untyped]
@@ -21,7 +20,7 @@ from local.files import MISSING, Files, Part
 from local.journal import DamagedError, Journal, Key, State
 from local.objects import Objects, buckets_meta, name_of, plain, queues_meta
 from local.rows import Rows, expired, row, rows_of, set_row, tables_meta
-from local.stores import unpacked
+from local.stores import Record, unpacked
 
 log = logging.getLogger("durable")
 
@@ -51,9 +50,9 @@ def fill(state: State, rows: Rows, objects: Objects) -> None:
     rows.meta, objects.meta = tables_meta(), {"s3": buckets_meta(), "sqs": queues_meta()}
 
 
-def fill_queues(state: State) -> dict[Key, dict[str, Any]]:
+def fill_queues(state: State) -> dict[Key, Record]:
     """By account, region and name."""
-    queues: dict[Key, dict[str, Any]] = {}
+    queues: dict[Key, Record] = {}
     for place, queue in getattr(unpacked(state, "sqs").get("queues"), "_data", {}).items():
         queue["url"] = sqs._queue_url_for_account(place[0], queue["name"])
         queues[name_of(place, queue)] = sqs._queues._data[(*place[:2], queue["url"])] = queue

@@ -17,6 +17,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from django.apps import apps
 from django.conf import settings
 
+from lib.gateway import Event
+
 log = logging.getLogger(__name__)
 
 QUEUE = "recorder-events"
@@ -69,7 +71,7 @@ def sweep() -> None:
         time.sleep(SWEEP_EVERY)
 
 
-def _handler() -> Callable[[dict[str, Any]], object]:
+def _handler() -> Callable[[Event], object]:
     while not apps.ready:  # the server's main thread sets Django up
         time.sleep(0.1)
     from operations.lambda_handler import handler  # only now: it needs the models
@@ -77,7 +79,7 @@ def _handler() -> Callable[[dict[str, Any]], object]:
     return handler
 
 
-def take(handler: Callable[[dict[str, Any]], object]) -> None:
+def take(handler: Callable[[Event], object]) -> None:
     """Wait a second for events and handle them. One whose handling fails comes again after a while."""
     sqs = _client("sqs", settings.EMBEDDED_AWS)
     url = sqs.get_queue_url(QueueName=QUEUE)["QueueUrl"]

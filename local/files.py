@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from local.journal import sync, sync_directory
+from local.stores import Record
 
 log = logging.getLogger("files")
 
@@ -15,7 +16,7 @@ MISSING = "has no file any more"  # of an object, in the log
 class Part(dict[str, Any]):
     """A part of an upload as ministack has it, with its bytes in a file."""
 
-    def __init__(self, values: dict[str, Any], path: Path) -> None:
+    def __init__(self, values: Record, path: Path) -> None:
         super().__init__(values)
         self.path = path
 
@@ -57,6 +58,6 @@ class Files:
         except OSError:
             log.exception("%s could not be removed", name)
 
-    def body(self, record: dict[str, Any]) -> bytes:
+    def body(self, record: Record) -> bytes:
         body: bytes | None = record.get("body")
         return body if body is not None else (self.directory / record["file"]).read_bytes()

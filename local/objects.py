@@ -8,7 +8,7 @@ from ministack.services import s3, sqs  # type: ignore[import-untyped]
 
 from local.files import Files, Part
 from local.journal import Journal, Key
-from local.stores import FULL, Answer, Handle, packed
+from local.stores import FULL, Answer, Handle, Record, packed
 
 log = logging.getLogger("objects")
 
@@ -22,10 +22,10 @@ class Objects:
         self.journal, self.files = journal, files
         self.handle: Handle = s3.handle_request
         self.handle_queue: Handle = sqs.handle_request
-        self.kept: dict[Key, dict[str, Any]] = {}
-        self.uploads: dict[Key, dict[str, Any]] = {}
+        self.kept: dict[Key, Record] = {}
+        self.uploads: dict[Key, Record] = {}
         self.parts: dict[Key, Part] = {}
-        self.messages: dict[Key, dict[str, Any]] = {}
+        self.messages: dict[Key, Record] = {}
         self.meta = {"s3": "", "sqs": ""}
 
     async def answer(
@@ -163,9 +163,9 @@ def refused(code: str, message: str, status: int) -> Answer:
     return answer
 
 
-def objects_of(bucket: str) -> dict[str, Any]:
+def objects_of(bucket: str) -> Record:
     """By key, as memory has them."""
-    found: dict[str, Any] = (s3._buckets.get(bucket) or {}).get("objects", {})
+    found: Record = (s3._buckets.get(bucket) or {}).get("objects", {})
     return found
 
 
@@ -176,14 +176,14 @@ def note(store: dict[Key, Any], key: Key, value: Any) -> None:
         store[key] = value
 
 
-def plain(record: dict[str, Any]) -> dict[str, Any]:
+def plain(record: Record) -> Record:
     """Of an object, a part or an upload, what the journal's line says."""
     return {name: value for name, value in record.items() if name not in ("body", "parts")} | (
         {"parts": record["parts"]} if isinstance(record.get("parts"), list) else {}
     )
 
 
-def name_of(place: Key, queue: dict[str, Any]) -> Key:
+def name_of(place: Key, queue: Record) -> Key:
     """Account, region and name: a queue's address has the port in it, which may be another next time."""
     return (*place[:2], queue["name"])
 

@@ -16,7 +16,7 @@ from ministack.core.responses import (  # type: ignore[import-untyped]
 from ministack.services import dynamodb  # type: ignore[import-untyped]
 
 from local.journal import Journal, Key, State
-from local.stores import FULL, Answer, Handle, packed, unpacked
+from local.stores import FULL, Answer, Asked, Handle, Record, packed, unpacked
 
 log = logging.getLogger("rows")
 
@@ -50,7 +50,7 @@ class Rows:
             log.error(FULL, error)  # noqa: TRY400 - a full disk has no use for long lines
             return refused("ServiceUnavailable", FULL % error, 503)
 
-    async def _rows(self, action: str, data: dict[str, Any], request: tuple[Any, ...]) -> Answer:
+    async def _rows(self, action: str, data: Asked, request: tuple[Any, ...]) -> Answer:
         places = {key: (table, row(table, key)) for key, table in targets(action, data)}
         try:
             answer = await self.handle(*request)
@@ -67,7 +67,7 @@ class Rows:
             del tokens[next(iter(tokens))]
         return answer
 
-    async def _tables(self, action: str, data: dict[str, Any], request: tuple[Any, ...]) -> Answer:
+    async def _tables(self, action: str, data: Asked, request: tuple[Any, ...]) -> Answer:
         stores = (dynamodb._tables, dynamodb._tags, dynamodb._ttl_settings, dynamodb._pitr_settings)
         before = [{key: copied(value) for key, value in store._data.items()} for store in stores]
         table = dynamodb._tables.get(data.get("TableName")) if action == "DeleteTable" else None
@@ -92,7 +92,7 @@ def refused(code: str, message: str, status: int) -> Answer:
     return answer
 
 
-def targets(action: str, data: dict[str, Any]) -> Iterator[tuple[Key, dict[str, Any]]]:
+def targets(action: str, data: Asked) -> Iterator[tuple[Key, Record]]:
     """The rows that a request may write, as keys of the journal, each with its table."""
     named: list[tuple[Any, Any]] = []
     if action == "BatchWriteItem":
@@ -120,18 +120,18 @@ def row_key(table: str, partition: str, sort: str) -> Key:
     return ("row", get_account_id(), get_region(), table, partition, sort)
 
 
-def row(table: dict[str, Any], key: Key) -> Any:
+def row(table: Record, key: Key) -> Any:
     return table["items"].get(key[4], {}).get(key[5])
 
 
-def set_row(table: dict[str, Any], key: Key, item: Any) -> None:
+def set_row(table: Record, key: Key, item: Any) -> None:
     if item is None:
         table["items"].get(key[4], {}).pop(key[5], None)
     else:
         table["items"][key[4]][key[5]] = item
 
 
-def rows_of(table: dict[str, Any], prefix: Key) -> Iterator[Key]:
+def rows_of(table: Record, prefix: Key) -> Iterator[Key]:
     for partition, rows in table["items"].items():
         for sort in rows:
             yield (*prefix, partition, sort)

@@ -8,7 +8,9 @@ from ministack.core import persistence  # type: ignore[import-untyped]
 
 from local.journal import State
 
-Answer = tuple[int, dict[str, Any], Any]  # status, headers, body
+Record = dict[str, Any]  # of ministack's, which has others for each thing that it keeps
+Asked = dict[str, Any]  # of DynamoDB: a call's JSON
+Answer = tuple[int, Record, Any]  # status, headers, body
 Handle = Callable[..., Awaitable[Answer]]
 
 FULL = "The disk does not take it: %s"
@@ -18,6 +20,6 @@ def packed(**stores: Any) -> str:
     return json.dumps(stores, default=persistence._json_default)
 
 
-def unpacked(state: State, service: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(state.get(("meta", service), "{}"), object_hook=persistence._json_object_hook)
+def unpacked(state: State, service: str) -> Record:
+    found: Record = json.loads(state.get(("meta", service), "{}"), object_hook=persistence._json_object_hook)
     return found

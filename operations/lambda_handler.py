@@ -14,6 +14,7 @@ from django.conf import settings
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recorder_project.settings")
 django.setup()
 
+from lib.gateway import Event  # noqa: E402
 from lib.logs import count, doing, say  # noqa: E402 - models need the settings
 from operations import decode_answers  # noqa: E402
 from operations.events import object_created  # noqa: E402
@@ -25,7 +26,7 @@ SWEEP_SECONDS = 285.0  # a sweep begins nothing after them: the schedule's next 
 REST = 90.0  # seconds before Lambda ends the function, by when all has to be done
 
 
-def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
+def handler(event: Event, context: Any = None) -> dict[str, int]:
     """Take S3's notifications (also through SQS, and its test event), EventBridge's schedule, and from a queue of
     their own the answers of the decoding function.
 
@@ -43,16 +44,16 @@ def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
     return outcomes
 
 
-def is_schedule(event: dict[str, Any]) -> bool:
+def is_schedule(event: Event) -> bool:
     return event.get("source") == "aws.events" or event.get("detail-type") == "Scheduled Event"
 
 
-def kind(event: dict[str, Any]) -> str:
+def kind(event: Event) -> str:
     """What the log calls it."""
     return "sweep" if is_schedule(event) else "s3" if "Records" in event or "Event" in event else "unknown"
 
 
-def take_part(event: dict[str, Any], context: Any) -> dict[str, int]:
+def take_part(event: Event, context: Any) -> dict[str, int]:
     """Sweep the schedule's `part` of so many, all where it names none."""
     part, of = event.get("part", 0), event.get("of", 1)
     if not (type(part) is type(of) is int and 0 <= part < of):
@@ -68,7 +69,7 @@ def take_part(event: dict[str, Any], context: Any) -> dict[str, int]:
     return {outcome: number for outcome, number in outcomes.items() if number}
 
 
-def take(event: dict[str, Any]) -> dict[str, int]:
+def take(event: Event) -> dict[str, int]:
     """Handle each record, the others too where one fails. Returns how many of each came out."""
     if event.get("Event") == "s3:TestEvent":
         return {"test": 1}
@@ -90,7 +91,7 @@ def take(event: dict[str, Any]) -> dict[str, int]:
     return outcomes
 
 
-def handle_record(record: dict[str, Any]) -> str:
+def handle_record(record: Event) -> str:
     if settings.DECODE_ANSWERS and record.get("eventSourceARN") == settings.DECODE_ANSWERS:
         return decode_answers.take(record["body"])
     if record.get("eventSource") == "aws:sqs":

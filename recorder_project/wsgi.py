@@ -18,7 +18,9 @@ from django import setup
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.utils.http import parse_header_parameters
 
-from lib.gateway import legible
+from lib.gateway import Event, legible
+
+Answer = dict[str, Any]  # as apig-wsgi makes it for the kind of event
 
 
 class Request(WSGIRequest):
@@ -27,7 +29,7 @@ class Request(WSGIRequest):
     Its charset counts for nothing: JSON is UTF-8 (RFC 8259), and Django would take the query for what it says too.
     """
 
-    def _set_content_type_params(self, meta: dict[str, Any]) -> None:
+    def _set_content_type_params(self, meta: dict[str, str]) -> None:
         try:
             self.content_type, self.content_params = parse_header_parameters(meta.get("CONTENT_TYPE", ""))
         except (LookupError, ValueError):
@@ -54,7 +56,7 @@ gc.freeze()
 gc.enable()
 
 
-def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+def lambda_handler(event: Event, context: object) -> Answer:
     """One HTTP request, as API Gateway (both payloads), a Function URL or a load balancer hands it over."""
-    answer: dict[str, Any] = _handler(legible(event), context)
+    answer: Answer = _handler(legible(event), context)
     return answer

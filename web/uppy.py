@@ -1,7 +1,7 @@
 """Uppy's S3 contract behind a grant, for pages with an unmodified @uppy/aws-s3; docs/uppy.md describes it."""
 
 import re
-from typing import Any, cast
+from typing import cast
 
 from django.conf import settings
 from drf_spectacular.utils import inline_serializer
@@ -17,6 +17,7 @@ from accounts.models import Session
 from aws.presign import seconds_of
 from lib.documented import extend_schema
 from lib.origin import origin
+from lib.parsers import JsonObject
 from lib.problems import Problem, invalid
 from recordings import uppy
 from recordings.uploads import MOST_PARTS
@@ -115,7 +116,7 @@ def key(request: Request) -> str:
     return str(request.query_params.get("key", ""))
 
 
-def body(request: Request) -> dict[str, Any]:
+def body(request: Request) -> JsonObject:
     if not isinstance(request.data, dict):
         raise invalid("", "invalid", "The body is a JSON object.")
     return request.data
@@ -128,7 +129,7 @@ def numbers(request: Request) -> list[int]:
     return [int(number) for number in found]
 
 
-def sent_parts(data: dict[str, Any]) -> set[int]:
+def sent_parts(data: JsonObject) -> set[int]:
     """The numbers of the parts that Uppy has sent. Their ETags may have quotes or not: those that S3 lists count."""
     parts = data.get("parts")
     found = [part.get("PartNumber") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
