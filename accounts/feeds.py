@@ -5,7 +5,7 @@ Whoever has a feed's token can listen. It is shown once; what is stored is its h
 
 import uuid
 from collections.abc import Collection
-from typing import Any
+from typing import TypedDict
 
 from accounts.models import Account, Feed, Session
 from accounts.services import account_of, end_sessions, require_living
@@ -20,21 +20,32 @@ MOST = 10  # feeds an account
 NAMESPACE = uuid.UUID("ead4c236-bf58-58c6-a2c6-a6b28d128cb6")
 
 
-def listed(user_id: str) -> list[dict[str, Any]]:
+class Described(TypedDict):
+    id: str
+    tag: str | None
+    title: str
+    created_at: str
+
+
+class New(Described):
+    url: str
+
+
+def listed(user_id: str) -> list[Described]:
     """The account's feeds, the oldest first. One GetItem, and one BatchGetItem where there are any."""
     return described(account_of(user_id))
 
 
-def described(account: Account) -> list[dict[str, Any]]:
+def described(account: Account) -> list[Described]:
     rows = Feed.batch(account.feeds).values()
     return [describe(row) for row in sorted(rows, key=lambda row: row.created_at)]
 
 
-def describe(row: Feed) -> dict[str, Any]:
+def describe(row: Feed) -> Described:
     return {"id": row.public_id, "tag": row.tag, "title": row.title, "created_at": row.created_at}
 
 
-def create(session: Session, *, origin: str, tag: str | None, title: str | None) -> dict[str, Any]:
+def create(session: Session, *, origin: str, tag: str | None, title: str | None) -> New:
     """A new feed of all recordings, or of those with a tag, with its `url`. Raises 409 `too_many_feeds`."""
     token = new_token()
     url = address(origin, token)
@@ -47,7 +58,7 @@ def create(session: Session, *, origin: str, tag: str | None, title: str | None)
         guid=str(uuid.uuid5(NAMESPACE, url.partition("://")[2])),
     )
     insert(session, row)
-    return describe(row) | {"url": url}
+    return {**describe(row), "url": url}
 
 
 @retry_on_conflict

@@ -4,10 +4,10 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from accounts import throttles, transactions
-from accounts.login import answer, identity_of, new_session, prove, refuse_used
+from accounts.login import NewSession, answer, identity_of, new_session, prove, refuse_used
 from accounts.models import Account, Identity, Replay, Session
 from accounts.providers import table as providers
 from accounts.services import (
@@ -29,21 +29,39 @@ if TYPE_CHECKING:
     from accounts.providers.prove import Proof
 
 MOST = 10  # identities an account
-SESSION = ("auth_key", "session_id", "expires_at")  # what linking tells of a new one
 REVOKING_SECONDS = 5.0
 
 
-def listed(user_id: str) -> list[dict[str, Any]]:
+class Described(TypedDict):
+    id: str
+    provider: str
+    email: str | None
+    created_at: str
+
+
+class Linked(Described):
+    session: NewSession | None
+
+
+class Guests(TypedDict, total=False):
+    """What linking does to a guest's sessions."""
+
+    sessions: list[Session]
+    old: Session
+    new: Session
+
+
+def listed(user_id: str) -> list[Described]:
     """The account's identities, the one linked first first."""
     rows = sorted(identities_of(account_of(user_id)), key=lambda row: row.created_at)
     return [describe(row) for row in rows]
 
 
-def describe(row: Identity) -> dict[str, Any]:
+def describe(row: Identity) -> Described:
     return {"id": row.identity_id, "provider": row.provider, "email": row.email, "created_at": row.created_at}
 
 
-def link(session: Session, credential: Mapping[str, str]) -> tuple[dict[str, Any], bool]:
+def link(session: Session, credential: Mapping[str, str]) -> tuple[Linked, bool]:
     """Let one more identity sign in to the account, and whether it is new there. A guest's account becomes a full one.
 
     The key of a guest is all that there was to the account, and may have been seen: with the login comes a new one, in
@@ -60,29 +78,30 @@ def link(session: Session, credential: Mapping[str, str]) -> tuple[dict[str, Any
 
 
 @retry_on_conflict
-def link_proven(session: Session, proof: "Proof", replay: Replay | None) -> tuple[dict[str, Any], bool]:
+def link_proven(session: Session, proof: "Proof", replay: Replay | None) -> tuple[Linked, bool]:
     account, theirs = account_of(session.id), Identity.of(proof.identity_id)
     if theirs and theirs.user_id != account.id:
         raise Problem(409, "identity_in_use", "This login belongs to another account. Nothing was changed.")
     if theirs and theirs.id in account.identities:
-        return describe(theirs) | {"session": None}, False
+        return {**describe(theirs), "session": None}, False
     if len(account.identities) >= MOST:
         raise Problem(409, "too_many_identities", f"An account has at most {MOST} logins.")
     identity = identity_of(proof, account.id)
-    more: dict[str, Any] = {"email_verified": proof.email_verified}
-    given = None
+    guests: Guests = {}
+    given: NewSession | None = None
     if account.is_guest:
         _, new, secret = new_session(account.id, session.device_name)
         new.replaces = session.auth_key
-        more |= {"sessions": Session.all_of(account.id), "old": session, "new": new}
-        given = {name: value for name, value in answer(new, secret, is_new=False).items() if name in SESSION}
+        guests = {"sessions": Session.all_of(account.id), "old": session, "new": new}
+        told = answer(new, secret, is_new=False)
+        given = NewSession(auth_key=told["auth_key"], session_id=told["session_id"], expires_at=told["expires_at"])
     try:
-        transactions.link(account, identity, replay, **more)
+        transactions.link(account, identity, replay, email_verified=proof.email_verified, **guests)
     except Conflict:
         refuse_used(replay)
         require_living(session)
         raise
-    return describe(identity) | {"session": given}, True
+    return {**describe(identity), "session": given}, True
 
 
 def unlink(session: Session, identity_id: str) -> None:

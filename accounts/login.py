@@ -4,7 +4,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from accounts import keys, throttles
 from accounts.models import Account, Identity, Replay, Session
@@ -25,7 +25,18 @@ log = logging.getLogger(__name__)
 SESSIONS = 20  # an account's, at most
 
 
-def log_in(credential: Mapping[str, str], *, address: str) -> dict[str, Any]:
+class NewSession(TypedDict):
+    auth_key: str
+    session_id: str
+    expires_at: str
+
+
+class LoggedIn(NewSession):
+    user_id: str
+    is_new: bool
+
+
+def log_in(credential: Mapping[str, str], *, address: str) -> LoggedIn:
     """The answer to a valid login: a new session of the account that the credential proves, or a new account's."""
     device_name = credential.get("device_name", "")
     if credential["provider"] == "guest":
@@ -36,7 +47,7 @@ def log_in(credential: Mapping[str, str], *, address: str) -> dict[str, Any]:
 
 
 @retry_on_conflict  # DynamoDB may have too much to do
-def log_in_guest(*, device_name: str) -> dict[str, Any]:
+def log_in_guest(*, device_name: str) -> LoggedIn:
     """Sign up a guest: a fresh, empty account, never somebody else's."""
     user_id, session, secret = new_session(keys.new_user_id(), device_name)
     sign_up(Account(user_id, is_guest=True, created_at=now()), session)
@@ -63,7 +74,7 @@ def refuse_unnamed(proof: "Proof") -> None:
 
 
 @retry_on_conflict
-def enter_with(proof: "Proof", *, device_name: str) -> dict[str, Any]:
+def enter_with(proof: "Proof", *, device_name: str) -> LoggedIn:
     """Log the proven identity in, or sign it up; whoever loses a race of first logins logs in."""
     replay = Replay.of(*proof.used) if proof.used else None
     identity = Identity.of(proof.identity_id)
@@ -120,7 +131,7 @@ def leaving(user_id: str) -> list[Session]:
     return living[SESSIONS - 1 :]
 
 
-def answer(session: Session, secret: str, *, is_new: bool) -> dict[str, Any]:
+def answer(session: Session, secret: str, *, is_new: bool) -> LoggedIn:
     """The only answer that ever holds the auth_key."""
     return {
         "user_id": session.id,

@@ -1,11 +1,10 @@
 """Shapes of what accounts take and give."""
 
-from typing import Any
-
 from django.conf import settings
 from rest_framework import serializers
 
-from accounts.providers.table import offered
+from accounts import export, feeds, identities, login, services
+from accounts.providers.table import Public, offered
 from lib.fields import Form, StrictSerializer, Text, text
 from recordings.serializers import DetailSerializer
 from recordings.shares.serializers import ShareSerializer
@@ -16,7 +15,7 @@ def token(*, max_length: int, help_text: str) -> Form:
     return Form(r"^[\x21-\x7e]+\Z", max_length=max_length, required=False, help_text=help_text)
 
 
-class CredentialSerializer(StrictSerializer):
+class CredentialSerializer(StrictSerializer[dict[str, str]]):
     """A provider and one of its credentials: `id_token` (with `nonce`), `access_token`, or `code` and its like."""
 
     provider = Text(help_text="One of those that `accounts/providers/` lists.")
@@ -36,7 +35,7 @@ class CredentialSerializer(StrictSerializer):
         max_length=1000, required=False, help_text="The one of the flow; the server has a list of those it allows."
     )
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+    def validate(self, attrs: dict[str, str]) -> dict[str, str]:
         provider = offered().get(attrs["provider"])
         if provider is None:
             raise fault("provider", "unknown_provider", "This server does not offer that provider.")
@@ -68,13 +67,13 @@ class LoginSerializer(CredentialSerializer):
 
 
 class LinkSerializer(CredentialSerializer):
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+    def validate(self, attrs: dict[str, str]) -> dict[str, str]:
         if attrs["provider"] == "guest":
             raise fault("provider", "unknown_provider", "A guest is nobody that could be linked.")
         return super().validate(attrs)
 
 
-class LoggedInSerializer(serializers.Serializer[dict[str, object]]):
+class LoggedInSerializer(serializers.Serializer[login.LoggedIn]):
     user_id = serializers.CharField()
     auth_key = serializers.CharField(help_text="Send it as `Authorization: Bearer …`. It is shown this once.")
     session_id = serializers.CharField()
@@ -82,7 +81,7 @@ class LoggedInSerializer(serializers.Serializer[dict[str, object]]):
     is_new = serializers.BooleanField()
 
 
-class ProviderSerializer(serializers.Serializer[dict[str, object]]):
+class ProviderSerializer(serializers.Serializer[Public]):
     provider = serializers.CharField()
     display_name = serializers.CharField(help_text="What people call it, for a button.")
     kinds = serializers.ListField(child=serializers.CharField(), help_text="Credentials that it takes; a guest none.")
@@ -90,7 +89,7 @@ class ProviderSerializer(serializers.Serializer[dict[str, object]]):
     web_login = serializers.BooleanField()
 
 
-class AccountSerializer(serializers.Serializer[dict[str, object]]):
+class AccountSerializer(serializers.Serializer[services.Summary]):
     user_id = serializers.CharField()
     name = serializers.CharField()
     email = serializers.EmailField(allow_null=True)
@@ -102,11 +101,11 @@ class AccountSerializer(serializers.Serializer[dict[str, object]]):
     expires_at = serializers.DateTimeField(allow_null=True, help_text="When an unused guest account goes; else null.")
 
 
-class RenameAccountSerializer(StrictSerializer):
+class RenameAccountSerializer(StrictSerializer[dict[str, str]]):
     name = text(max_length=100, allow_blank=True)
 
 
-class SessionSerializer(serializers.Serializer[dict[str, object]]):
+class SessionSerializer(serializers.Serializer[services.Device]):
     session_id = serializers.CharField()
     device_name = serializers.CharField()
     created_at = serializers.DateTimeField()
@@ -119,14 +118,14 @@ class SessionsSerializer(serializers.Serializer[dict[str, object]]):
     results = SessionSerializer(many=True)
 
 
-class IdentitySerializer(serializers.Serializer[dict[str, object]]):
+class IdentitySerializer(serializers.Serializer[identities.Described]):
     id = serializers.CharField(help_text="Ours, stable; not the provider's.")
     provider = serializers.CharField()
     email = serializers.EmailField(allow_null=True, help_text="As the provider told it; nothing depends on it.")
     created_at = serializers.DateTimeField()
 
 
-class NewSessionSerializer(serializers.Serializer[dict[str, object]]):
+class NewSessionSerializer(serializers.Serializer[login.NewSession]):
     auth_key = serializers.CharField(help_text="Use it from now on. It is shown this once.")
     session_id = serializers.CharField()
     expires_at = serializers.DateTimeField(help_text="Moves on as the session is used.")
@@ -143,12 +142,12 @@ class IdentitiesSerializer(serializers.Serializer[dict[str, object]]):
     results = IdentitySerializer(many=True)
 
 
-class CreateFeedSerializer(StrictSerializer):
+class CreateFeedSerializer(StrictSerializer[dict[str, str]]):
     tag = text(max_length=50, required=False, help_text="Only recordings with this tag. Without: all.")
     title = text(max_length=100, required=False, help_text="What podcast apps call it. Defaults to the tag.")
 
 
-class FeedSerializer(serializers.Serializer[dict[str, object]]):
+class FeedSerializer(serializers.Serializer[feeds.Described]):
     id = serializers.CharField()
     tag = serializers.CharField(allow_null=True)
     title = serializers.CharField()
@@ -163,7 +162,7 @@ class FeedsSerializer(serializers.Serializer[dict[str, object]]):
     results = FeedSerializer(many=True)
 
 
-class ExportQuery(StrictSerializer):
+class ExportQuery(StrictSerializer[dict[str, str]]):
     cursor = serializers.CharField(
         default="", allow_blank=True, max_length=1000, help_text="`next_cursor` of the page before."
     )
@@ -184,7 +183,7 @@ class ExportedRecordingSerializer(DetailSerializer):
     shares = ShareSerializer(many=True, help_text="Its links, without the links themselves, which nobody knows.")
 
 
-class ExportSerializer(serializers.Serializer[dict[str, object]]):
+class ExportSerializer(serializers.Serializer[export.Page]):
     account = ExportedAccountSerializer(allow_null=True, help_text="On the first page.")
     recordings = ExportedRecordingSerializer(many=True)
     next_cursor = serializers.CharField(allow_null=True, help_text="null on the last page.")

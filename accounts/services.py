@@ -3,7 +3,7 @@
 import logging
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TypedDict
 
 from accounts import keys
 from accounts.models import GUEST_DAYS, Account, Identity, Revocation, Session
@@ -33,6 +33,30 @@ REVOKING_DAYS = 30  # how long a revocation is tried before it is given up
 # Seconds after a closing: each URL for uploads has ended, and what was still being sent by one has come.
 LAST_LOOK = UPLOAD_SECONDS + 3600
 CLOSING_SECONDS = 10.0  # how long a request works on a closing before it leaves the rest to the sweep
+
+
+class Summary(TypedDict):
+    user_id: str
+    name: str
+    email: str | None
+    email_verified: bool | None
+    is_guest: bool
+    created_at: str
+    used_bytes: int
+    quota_bytes: int
+
+
+class Me(Summary):
+    expires_at: str | None
+
+
+class Device(TypedDict):
+    session_id: str
+    device_name: str
+    created_at: str
+    last_seen_at: str
+    expires_at: str
+    current: bool
 
 
 def authenticate(auth_key: str) -> Session | None:
@@ -94,13 +118,13 @@ def stamp_seconds(seconds: float) -> str:
     return stamp(datetime.fromtimestamp(seconds, UTC))
 
 
-def describe(session: Session) -> dict[str, Any]:
+def describe(session: Session) -> Me:
     """The account of a session with what it uses: two GetItem."""
     summary = summarize(session.id)
-    return summary | {"expires_at": guest_until(session.last_seen_at) if summary["is_guest"] else None}
+    return {**summary, "expires_at": guest_until(session.last_seen_at) if summary["is_guest"] else None}
 
 
-def summarize(user_id: str) -> dict[str, Any]:
+def summarize(user_id: str) -> Summary:
     account, ledger = Account.of(user_id), open_account(user_id)
     if account is None:
         raise not_found()
@@ -122,14 +146,14 @@ def guest_until(last_seen_at: str) -> str:
 
 
 @retry_on_conflict
-def rename(session: Session, name: str) -> dict[str, Any]:
+def rename(session: Session, name: str) -> Me:
     account = Account.of(session.id)
     if account and not account.closed_at:  # describe() says it otherwise
         account.rename(name)
     return describe(session)
 
 
-def sessions(session: Session) -> list[dict[str, Any]]:
+def sessions(session: Session) -> list[Device]:
     """The account's devices, the one seen last first."""
     living = [row for row in Session.all_of(session.id) if row.expires_at > time.time()]
     return [

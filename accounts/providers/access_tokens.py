@@ -17,19 +17,20 @@ from accounts.providers import http as remote
 from accounts.providers.code_flow import basic
 from accounts.providers.http import refused
 from accounts.providers.id_tokens import is_subject
-from accounts.providers.table import Provider
+from accounts.providers.table import Person, Provider, Told
+from lib.parsers import JsonObject
 
 log = logging.getLogger(__name__)
 
 ANOTHER_APP = "it was issued for another app"
 
 
-def check(provider: Provider, access_token: str) -> dict[str, Any]:
+def check(provider: Provider, access_token: str) -> Person:
     """`sub`, and `email`, `email_verified` and `name` where known. Raises 401, or 503 without a sensible answer."""
     return CHECKS[provider.access_token](provider, access_token)
 
 
-def _facebook(provider: Provider, access_token: str) -> dict[str, Any]:
+def _facebook(provider: Provider, access_token: str) -> Person:
     """https://developers.facebook.com/docs/facebook-login/guides/%20access-tokens/debugging"""
     secret = provider.client_secret
     query = {"input_token": access_token, "access_token": f"{provider.client_ids[0]}|{secret}"}
@@ -46,10 +47,11 @@ def _facebook(provider: Provider, access_token: str) -> dict[str, Any]:
     proof = hmac.new(secret.encode(), access_token.encode(), hashlib.sha256).hexdigest()
     query = {"fields": "id,name,email", "access_token": access_token, "appsecret_proof": proof}
     status, person = remote.call("GET", "https://graph.facebook.com/me", query=query)
-    return _person(status, person, _id(token, "user_id"), "id") | _told(person, "name", "email")
+    claims = _person(status, person, _id(token, "user_id"), "id")
+    return {**claims, "name": person.get("name"), "email": person.get("email")}
 
 
-def _kakao(_: Provider, access_token: str) -> dict[str, Any]:
+def _kakao(_: Provider, access_token: str) -> Person:
     """https://developers.kakao.com/docs/latest/en/kakaologin/rest-api#get-token-info"""
     headers = {"Authorization": f"Bearer {access_token}"}
     status, token = remote.call("GET", "https://kapi.kakao.com/v1/user/access_token_info", headers=headers)
@@ -65,12 +67,14 @@ def _kakao(_: Provider, access_token: str) -> dict[str, Any]:
     account = person.get("kakao_account")
     account = account if isinstance(account, dict) else {}
     profile = account.get("profile")
-    claims |= _told(account, "email")
+    claims["email"] = account.get("email")
     claims["email_verified"] = account.get("is_email_valid") is True and account.get("is_email_verified") is True
-    return claims | ({"name": profile.get("nickname")} if isinstance(profile, dict) else {})
+    if isinstance(profile, dict):
+        claims["name"] = profile.get("nickname")
+    return claims
 
 
-def _line(provider: Provider, access_token: str) -> dict[str, Any]:
+def _line(provider: Provider, access_token: str) -> Person:
     """https://developers.line.biz/en/reference/line-login/#verify-access-token"""
     query = {"access_token": access_token}
     status, token = remote.call("GET", "https://api.line.me/oauth2/v2.1/verify", query=query)
@@ -87,7 +91,7 @@ def _line(provider: Provider, access_token: str) -> dict[str, Any]:
     return {"sub": _id(person, "userId"), "name": person.get("displayName")}
 
 
-def _github(provider: Provider, access_token: str) -> dict[str, Any]:
+def _github(provider: Provider, access_token: str) -> Person:
     """https://docs.github.com/en/rest/apps/oauth-applications#check-a-token"""
     client_id = provider.client_ids[0]
     headers = {"Authorization": basic(client_id, provider.client_secret), "Accept": "application/vnd.github+json"}
@@ -96,13 +100,13 @@ def _github(provider: Provider, access_token: str) -> dict[str, Any]:
     if status in (404, 422):
         raise refused("it is not valid, or it was issued for another app")
     person = _member(status, token, "user")
-    claims = {"sub": _id(person, "id"), "name": person.get("name") or person.get("login")}
+    claims: Person = {"sub": _id(person, "id"), "name": person.get("name") or person.get("login")}
     headers["Authorization"] = f"Bearer {access_token}"
-    emails = _github_emails(headers)
-    return claims | next((_told(email, "email", "email_verified") for email in emails), {})
+    nothing: Told = {}
+    return {**claims, **next(iter(_github_emails(headers)), nothing)}
 
 
-def _github_emails(headers: Mapping[str, str]) -> list[dict[str, Any]]:
+def _github_emails(headers: Mapping[str, str]) -> list[Told]:
     """The person's primary address, where the token may read it."""
     status, listed = remote.call_for_list("GET", "https://api.github.com/user/emails", headers=headers)
     found = listed if status == 200 else []
@@ -113,7 +117,7 @@ def _github_emails(headers: Mapping[str, str]) -> list[dict[str, Any]]:
     ]
 
 
-CHECKS: dict[str, Callable[[Provider, str], dict[str, Any]]] = {
+CHECKS: dict[str, Callable[[Provider, str], Person]] = {
     "facebook": _facebook,
     "kakao": _kakao,
     "line": _line,
@@ -127,11 +131,11 @@ def _expect_ok(status: int) -> None:
         raise remote.unavailable()
 
 
-def _member(status: int, answer: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _member(status: int, answer: Mapping[str, Any], name: str) -> JsonObject:
     _expect_ok(status)
     if not isinstance(answer.get(name), dict):
         raise remote.unavailable()
-    found: dict[str, Any] = answer[name]
+    found: JsonObject = answer[name]
     return found
 
 
@@ -152,13 +156,9 @@ def _number(answer: Mapping[str, Any], name: str) -> float:
     return number
 
 
-def _person(status: int, person: Mapping[str, Any], subject: str, name: str) -> dict[str, Any]:
+def _person(status: int, person: Mapping[str, Any], subject: str, name: str) -> Person:
     """The second answer must be about the person that the first one named."""
     _expect_ok(status)
     if _id(person, name) != subject:
         raise remote.unavailable()
     return {"sub": subject}
-
-
-def _told(answer: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    return {name: answer.get(name) for name in names}

@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urlsplit
 import urllib3
 
 from lib.deadline import begin_in_time
+from lib.parsers import JsonObject
 from lib.problems import Problem
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ def call(
     form: Mapping[str, str] | None = None,
     data: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
-) -> tuple[int, dict[str, Any]]:
+) -> tuple[int, JsonObject]:
     """Status and JSON object of an answer; an empty body is {}. Raises 503 for every answer that is not one."""
     status, answer = _call(method, url, query=query, form=form, data=data, headers=headers)
     if not isinstance(answer, dict):

@@ -21,7 +21,7 @@ from django.conf import settings
 
 from accounts.providers import http as remote
 from accounts.providers.http import refused
-from accounts.providers.table import Provider
+from accounts.providers.table import Claims, Provider
 from lib.deadline import begin_in_time
 from lib.origin import is_secure
 from lib.problems import Problem
@@ -153,7 +153,7 @@ def _secure(url: str) -> bool:
     return is_secure(url, local=settings.LOCAL)
 
 
-def verify(provider: Provider, id_token: str, nonce: str | None) -> dict[str, Any]:
+def verify(provider: Provider, id_token: str, nonce: str | None) -> Claims:
     """The claims of a good id_token. Raises 401 with the reason, 503 when the provider's keys can't be had.
 
     A `nonce` of None is for a token that came straight from the provider and is bound to the request by other means.
@@ -169,7 +169,7 @@ def verify(provider: Provider, id_token: str, nonce: str | None) -> dict[str, An
         if algorithm != "HS256":
             keys = _keys(endpoints(provider).keys, provider.keys_for)
             key = keys.key(header.get("kid"))
-        claims = jwt.decode(
+        decoded: Any = jwt.decode(
             id_token,
             key,
             algorithms=[str(algorithm)],
@@ -177,6 +177,7 @@ def verify(provider: Provider, id_token: str, nonce: str | None) -> dict[str, An
             leeway=LEEWAY,
             options={"require": ["iss", "aud", "sub", "exp", "iat"], "enforce_minimum_key_length": True},
         )
+        claims: Claims = decoded
         signer = keys.issuers.get(header["kid"]) if algorithm != "HS256" else None
     except jwt.PyJWTError as error:
         why = next((why for kind, why in REASONS.items() if isinstance(error, kind)), "it is not valid")
@@ -188,7 +189,7 @@ def verify(provider: Provider, id_token: str, nonce: str | None) -> dict[str, An
     return claims
 
 
-def _check_issuer(provider: Provider, claims: dict[str, Any], signer: str | None) -> None:
+def _check_issuer(provider: Provider, claims: Claims, signer: str | None) -> None:
     """The issuer is ours, and the key one that may sign for it: Microsoft's key set serves all tenants."""
     tid = claims.get("tid")
     tid = tid if isinstance(tid, str) and TENANT.fullmatch(tid) else "no tenant"
@@ -199,7 +200,7 @@ def _check_issuer(provider: Provider, claims: dict[str, Any], signer: str | None
         raise refused("it was issued by somebody else")
 
 
-def _check_parties(provider: Provider, claims: dict[str, Any]) -> None:
+def _check_parties(provider: Provider, claims: Claims) -> None:
     """Subject and audiences: all of them ours, and so the party it was issued to."""
     subject = claims["sub"]
     if not isinstance(subject, str) or not is_subject(subject):
@@ -217,11 +218,11 @@ def is_subject(subject: str) -> bool:
     return 0 < len(subject) <= LONGEST_SUBJECT and subject.isprintable()
 
 
-def audiences(claims: dict[str, Any]) -> list[Any]:
+def audiences(claims: Claims) -> list[Any]:
     return claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
 
 
-def _check_nonce(provider: Provider, claims: dict[str, Any], nonce: str) -> None:
+def _check_nonce(provider: Provider, claims: Claims, nonce: str) -> None:
     """The token holds hex(sha256(nonce)), or there is none on either side. Never equality: a thief reads the token."""
     theirs = claims.get("nonce")
     hidden = {*audiences(claims), claims.get("azp")} & set(settings.GOOGLE_HIDDEN_NONCE_CLIENT_IDS)

@@ -8,8 +8,8 @@ from typing import Any
 
 from accounts.providers import access_tokens, code_flow
 from accounts.providers.http import refused, unavailable
-from accounts.providers.id_tokens import LEEWAY, fingerprint, verify
-from accounts.providers.table import Provider
+from accounts.providers.id_tokens import LEEWAY, audiences, fingerprint, verify
+from accounts.providers.table import Person, Provider
 
 LONGEST = 10 * 365 * 86400  # seconds that a used id_token is remembered, whatever it says
 EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
@@ -69,10 +69,16 @@ def prove(provider: Provider, credential: Mapping[str, str]) -> Proof:
 
 def by_id_token(provider: Provider, id_token: str, nonce: str) -> Proof:
     claims = verify(provider, id_token, nonce)
-    client_id = claims["aud"] if isinstance(claims["aud"], str) else claims["aud"][0]
+    client_id = audiences(claims)[0]
     used = (fingerprint(id_token), min(int(claims["exp"]), int(time.time()) + LONGEST) + LEEWAY + 1)
-    claims = {**claims, "email_verified": provider.email_verified(claims)}
-    return proven(provider, claims, client_id=client_id, used=used)
+    verified = provider.email_verified(claims)
+    told: Person = {
+        "sub": claims["sub"],
+        "email": claims.get("email"),
+        "email_verified": verified,
+        "name": claims.get("name"),
+    }
+    return proven(provider, told, client_id=client_id, used=used)
 
 
 def with_apples_code(provider: Provider, proof: Proof, code: str) -> Proof:
@@ -88,8 +94,7 @@ def with_apples_code(provider: Provider, proof: Proof, code: str) -> Proof:
 
 def verify_subject(provider: Provider, id_token: str) -> str:
     """The subject of the id_token that came with a code, whatever its nonce: the code itself has just been used up."""
-    subject: str = verify(provider, id_token, nonce=None)["sub"]
-    return subject
+    return verify(provider, id_token, nonce=None)["sub"]
 
 
 def kept_token(provider: Provider, answer: Mapping[str, object]) -> str:
@@ -98,7 +103,7 @@ def kept_token(provider: Provider, answer: Mapping[str, object]) -> str:
     return token if provider.provider == "apple" and isinstance(token, str) else ""
 
 
-def proven(provider: Provider, claims: Mapping[str, Any], *, client_id: str, **more: Any) -> Proof:
+def proven(provider: Provider, claims: Person, *, client_id: str, **more: Any) -> Proof:
     """Claims are somebody else's words: only texts of a decent form are kept."""
     email = claims.get("email")
     email = email if isinstance(email, str) and EMAIL.fullmatch(email) and email.isprintable() else None

@@ -4,14 +4,52 @@ Adding one is an entry here, its client ids in the settings, and its tests. Issu
 audiences stand here and in the settings only: a request just names a provider.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Required, TypedDict
 from urllib.parse import quote
 
 from django.conf import settings
 
-Claims = Mapping[str, Any]
+
+class Claims(TypedDict, total=False):
+    """What is read of an id_token: the provider's words, of which only some have been looked at (see `verify`)."""
+
+    iss: object
+    aud: Required[object]
+    azp: object
+    sub: Required[str]
+    exp: Required[float]
+    nonce: object
+    nonce_supported: object
+    tid: object
+    hd: object
+    events: object
+    email: object
+    email_verified: object
+    name: object
+
+
+class Told(TypedDict, total=False):
+    """What a provider tells of a person, besides who it is."""
+
+    email: object
+    email_verified: bool | None
+    name: object
+
+
+class Person(Told):
+    sub: str
+
+
+class Public(TypedDict):
+    """What an app needs to know of a provider."""
+
+    provider: str
+    display_name: str
+    kinds: tuple[str, ...]
+    client_ids: tuple[str, ...]
+    web_login: bool
 
 
 def as_claimed(claims: Claims) -> bool:
@@ -68,7 +106,7 @@ class Provider:
         spelt = {"github": "GitHub", "line": "LINE", "sso": "SSO"}
         return spelt.get(self.provider) or self.provider.replace("_", " ").title()
 
-    def public(self) -> dict[str, Any]:
+    def public(self) -> Public:
         """What an app needs to know of it."""
         return {
             "provider": self.provider,
