@@ -10,14 +10,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import urllib3
 
 from lib.blocks import Blocks, OverreadError, total
 from recordings.analysis import decoding
-from recordings.analysis.decoding import SECONDS, UndecodableError
+from recordings.analysis.decoding import SECONDS, Told, UndecodableError
 from recordings.analysis.facts import dumped
+
+if TYPE_CHECKING:  # they need the settings
+    from aws.presign import Form
+    from recordings.analysis.orders import Order
 
 REST = 60.0  # seconds of Lambda's time that are left for storing a part and answering
 CHUNK = 2**20
@@ -51,7 +55,7 @@ def ask(method: str, url: str, **options: Any) -> Any:
     return answer
 
 
-def handler(order: dict[str, Any], context: Any = None) -> dict[str, Any]:
+def handler(order: "Order", context: Any = None) -> Told:
     """Do what the order says: `{"facts"}`, `{"seconds"}` of a part that is stored, or `{"fault"}`.
 
     Raises StoreError.
@@ -73,7 +77,7 @@ def handler(order: dict[str, Any], context: Any = None) -> dict[str, Any]:
     return answer
 
 
-def fulfil(order: dict[str, Any], seconds: float) -> dict[str, Any]:
+def fulfil(order: "Order", seconds: float) -> Told:
     try:
         if order["task"] == "cut":
             return cut(order, seconds)
@@ -85,7 +89,7 @@ def fulfil(order: dict[str, Any], seconds: float) -> dict[str, Any]:
         return {"fault": "error", "where": str(error)}
 
 
-def cut(order: dict[str, Any], seconds: float) -> dict[str, Any]:
+def cut(order: "Order", seconds: float) -> Told:
     with tempfile.TemporaryFile() as output:
         length = decoding.cut(Fetched(order["url"]), output, order["start"], order["end"], seconds=seconds)
         if length:
@@ -93,7 +97,7 @@ def cut(order: dict[str, Any], seconds: float) -> dict[str, Any]:
     return {"seconds": length}
 
 
-def store(form: dict[str, Any], file: BinaryIO) -> None:
+def store(form: "Form", file: BinaryIO) -> None:
     """Send the file by the form, whose policy bounds its size. RFC 7578."""
     size, head, tail = file.seek(0, 2), b"", f"\r\n--{BOUNDARY}--\r\n".encode()
     for name, value in form["fields"].items():

@@ -9,9 +9,9 @@ from aws.dynamo import Conflict
 from aws.retry import retry_on_conflict
 from lib.clock import days_from_now, now, seconds_since
 from lib.logs import count, measure
-from lib.problems import Problem
+from lib.problems import FieldError, Problem
 from recordings.library import PROOF_DAYS, find, is_over, present, settle
-from recordings.models import MULTIPART, Ledger, Recording
+from recordings.models import MULTIPART, Declaration, Ledger, Recording
 from recordings.transactions import change
 from recordings.uploads import LEAST_PART, clear, declare, length_of, part_count, restart
 
@@ -28,7 +28,7 @@ class Arrived:
 
     size: int
     sha256: str | None = None
-    faults: tuple[dict[str, str], ...] = ()
+    faults: tuple[FieldError, ...] = ()
 
     def fits(self, row: Recording) -> bool:
         return not self.faults and self.size == row.size and self.sha256 in (None, row.sha256)
@@ -96,7 +96,7 @@ def wrong_parts(row: Recording, sizes: Mapping[int, int]) -> list[int]:
     return [number for number, size in sizes.items() if size != length_of(row.size, number)]
 
 
-def fault(number: int, code: str, detail: str) -> dict[str, str]:
+def fault(number: int, code: str, detail: str) -> FieldError:
     return {"pointer": f"/parts/{number}", "code": code, "detail": detail}
 
 
@@ -208,7 +208,7 @@ def give_up(user_id: str, id: str, *, until: str) -> str:
     return settle(user_id, id, decide)
 
 
-def store(user_id: str, content: bytes, declared: dict[str, Any]) -> tuple[Recording, bool]:
+def store(user_id: str, content: bytes, declared: Declaration) -> tuple[Recording, bool]:
     """Keep bytes that came through the server, and whether the recording is new. The row is written first.
 
     Whatever else happens to this content meanwhile, the answer is a ready recording or an error. After a 503 the

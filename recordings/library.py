@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 from django.conf import settings
 
@@ -15,7 +15,7 @@ from aws.retry import retry_on_conflict
 from lib.clock import days_from_now
 from lib.paging import dump_cursor, load_cursor
 from lib.problems import Problem, not_found
-from recordings.models import Ledger, Recording
+from recordings.models import Ledger, Marker, Recording
 from recordings.response_size import MOST_BYTES, weight
 from recordings.transactions import Behind, catch_up, change
 
@@ -25,6 +25,25 @@ T = TypeVar("T")
 ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 SEARCH_READS = 2000
 PROOF_DAYS = 1 / 24  # how long S3's event has to bring a proof, an object, or its sound, before the sweep looks itself
+
+
+class Edit(TypedDict, total=False):
+    """What its owner may change of a recording."""
+
+    name: str
+    tags: list[str]
+    notes: str
+    favorite: bool
+    markers: list[Marker]
+
+
+class Place(TypedDict):
+    """Where a recording is listed, and when the sweep looks at it."""
+
+    trashed_at: None
+    trashed_as: None
+    shelf: str
+    due_at: str | None
 
 
 class Unclear(Exception):  # noqa: N818 - an answer to act on, not an error
@@ -150,7 +169,7 @@ def expect(row: Recording | None, versions: set[str] | None) -> Recording:
     return row
 
 
-def edit(user_id: str, id: str, values: dict[str, Any], *, expected: set[str] | None = None) -> Recording:
+def edit(user_id: str, id: str, values: Edit, *, expected: set[str] | None = None) -> Recording:
     """Set name, tags, notes or favorite. `expected` versions, if any, are the only ones it may act on."""
 
     def decide(row: Recording | None, ledger: Ledger) -> Recording:
@@ -161,7 +180,7 @@ def edit(user_id: str, id: str, values: dict[str, Any], *, expected: set[str] | 
     return settle(user_id, id, decide, row=find(user_id, id))
 
 
-def library(row: Recording) -> dict[str, Any]:
+def library(row: Recording) -> Place:
     """Values that put a recording where it can be seen; one that still waits for something stays due."""
     due_at = days_from_now(patience(row)) if row.waits else None
     return {"trashed_at": None, "trashed_as": None, "shelf": f"{row.user_id}#library", "due_at": due_at}

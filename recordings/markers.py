@@ -1,12 +1,15 @@
 """A recording's markers as other programs read them: WebVTT chapters and Audacity's labels."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from recordings.models import Marker
 
 LEAST = 0.001  # seconds; a WebVTT cue must end after it begins
 
 
-def webvtt(markers: Sequence[dict[str, Any]], duration: float | None) -> str:
+def webvtt(markers: "Sequence[Marker]", duration: float | None) -> str:
     """Chapters, each up to the next marker, the last one up to the end. https://www.w3.org/TR/webvtt1/"""
     starts = [marker["at"] for marker in markers]
     ends = [*starts[1:], duration or 0.0]
@@ -17,7 +20,7 @@ def webvtt(markers: Sequence[dict[str, Any]], duration: float | None) -> str:
     return "\n".join(["WEBVTT\n", *cues])
 
 
-def audacity(markers: Sequence[dict[str, Any]]) -> str:
+def audacity(markers: "Sequence[Marker]") -> str:
     """Point labels: begin, end and text, with tabs between.
 
     https://manual.audacityteam.org/man/importing_and_exporting_labels.html

@@ -1,7 +1,7 @@
 """Shapes of what recordings take and give. No I/O."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NotRequired, TypedDict, cast
 
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_field
 from rest_framework import serializers
@@ -22,10 +22,94 @@ from lib.fields import (
     text,
 )
 from recordings.analysis.segments import unpack
-from recordings.models import Recording
+from recordings.library import Edit
+from recordings.models import Declaration, Marker, Recording
+from recordings.uploads import Multipart, PartUrl, Single, WantedPart
+
+Fields = dict[str, serializers.Field[Any, Any, Any, Any]]
 
 
-class CreateSerializer(StrictSerializer):
+class Named(TypedDict):
+    name: str
+    content_type: str
+
+
+class UploadWishes(TypedDict, total=False):
+    recorded_at: str
+    sha256: str
+
+
+Listing = TypedDict(
+    "Listing",
+    {
+        "limit": int,
+        "cursor": str,
+        "shelf": str,
+        "tag": str,
+        "search": str,
+        "from": NotRequired[str],
+        "to": NotRequired[str],
+    },
+)
+
+
+class Downloading(TypedDict):
+    disposition: str
+    redirect: bool
+
+
+class Asking(TypedDict):
+    cursor: str
+    limit: int
+
+
+class Listed(TypedDict):
+    """A recording as lists have it. RecordingSerializer says what is what."""
+
+    id: str
+    name: str
+    status: str
+    size: int
+    sha256: str
+    content_type: str
+    recorded_at: str
+    created_at: str
+    updated_at: str
+    trashed_at: str | None
+    verified_at: str | None
+    playable: bool | None
+    duration: float | None
+    codec: str | None
+    sample_rate: int | None
+    channels: int | None
+    bit_rate: int | None
+    tags: list[str]
+    notes: str
+    favorite: bool
+    version: int
+
+
+class Detail(Listed):
+    markers: list[Marker]
+
+
+class Created(TypedDict):
+    recording: Recording
+    upload: Single | Multipart | None
+
+
+class Waveform(TypedDict):
+    peaks: list[int]
+    duration: float
+    segments: list[list[float]]
+
+
+class Tombstone(TypedDict):
+    id: str
+    deleted: bool
+
+
+class CreateSerializer(StrictSerializer[Declaration]):
     name = text(max_length=255)
     size = Whole(min_value=1, help_text="Bytes.")
     sha256 = sha256()
@@ -35,19 +119,19 @@ class CreateSerializer(StrictSerializer):
     notes = notes()
 
 
-class UploadSerializer(StrictSerializer):
+class UploadSerializer(StrictSerializer[Named]):
     """What the small upload says in its path and its headers."""
 
     name = text(max_length=255)
     content_type = content_type()
 
 
-class UploadQuery(StrictSerializer):
+class UploadQuery(StrictSerializer[UploadWishes]):
     recorded_at = Moment(required=False, help_text="Defaults to now.")
     sha256 = Form(SHA256, required=False, help_text="Checked against what arrived.")
 
 
-class MarkerSerializer(StrictSerializer):
+class MarkerSerializer(StrictSerializer[Marker]):
     at = Number(min_value=0, max_value=10**7, help_text="Seconds from the beginning.")
     label = text(max_length=100)  # type: ignore[assignment]  # a field, where DRF has a string
 
@@ -63,18 +147,18 @@ class MarkerSerializer(StrictSerializer):
         return round(value, 3)
 
 
-class EditSerializer(StrictSerializer):
+class EditSerializer(StrictSerializer[Edit]):
     name = text(max_length=255, required=False)
     tags = tags()
     notes = notes()
     favorite = Flag(required=False)
     markers = Several(child=MarkerSerializer(), max_length=200, required=False)
 
-    def validate_markers(self, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return sorted((dict(marker) for marker in value), key=lambda marker: marker["at"])
+    def validate_markers(self, value: list[Marker]) -> list[Marker]:
+        return sorted((Marker(**marker) for marker in value), key=lambda marker: marker["at"])
 
 
-class ListQuery(StrictSerializer):
+class ListQuery(StrictSerializer[Listing]):
     limit = serializers.IntegerField(min_value=1, max_value=200, default=50)
     cursor = serializers.CharField(
         default="", allow_blank=True, max_length=1000, help_text="`next_cursor` of the page before."
@@ -83,39 +167,39 @@ class ListQuery(StrictSerializer):
     tag = text(max_length=50, default="", allow_blank=True)
     search = text(max_length=100, default="", allow_blank=True, help_text="Found in name or notes, whatever the case.")
 
-    def get_fields(self) -> dict[str, Any]:
+    def get_fields(self) -> Fields:
         """`from` is a Python keyword."""
         start = Moment(required=False, help_text="recorded_at from here on.")
         end = Moment(required=False, help_text="recorded_at before this.")
         return {**super().get_fields(), "from": start, "to": end}
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+    def validate(self, attrs: Listing) -> Listing:
         if attrs.get("from", "") > attrs.get("to", "~"):  # DynamoDB refuses BETWEEN with such bounds
             raise serializers.ValidationError({"to": [serializers.ErrorDetail("It is before `from`.", "before_from")]})
         return attrs
 
 
-class EmptyTrashQuery(StrictSerializer):
+class EmptyTrashQuery(StrictSerializer[dict[str, str]]):
     shelf = serializers.ChoiceField(["trash"], help_text="Only the trash can be emptied.")
 
 
-class DestroyQuery(StrictSerializer):
+class DestroyQuery(StrictSerializer[dict[str, bool]]):
     permanent = serializers.BooleanField(default=False, help_text="Purge it for good instead of trashing it.")
 
 
-class DownloadQuery(StrictSerializer):
+class DownloadQuery(StrictSerializer[Downloading]):
     disposition = serializers.ChoiceField(["attachment", "inline"], default="attachment")
     redirect = serializers.BooleanField(default=True, help_text="false answers 200 with the URL.")
 
 
-class ChangesQuery(StrictSerializer):
+class ChangesQuery(StrictSerializer[Asking]):
     cursor = serializers.CharField(
         default="", allow_blank=True, max_length=1000, help_text="Where the last call ended."
     )
     limit = serializers.IntegerField(min_value=1, max_value=100, default=100)
 
 
-class CheckSerializer(StrictSerializer):
+class CheckSerializer(StrictSerializer[dict[str, list[str]]]):
     sha256 = Several(child=sha256(), max_length=500)
 
 
@@ -152,8 +236,8 @@ class RecordingSerializer(serializers.Serializer[Recording]):
         return {name: values.get(name) for name in _NAMES}
 
 
-def recording(row: Recording) -> dict[str, Any]:
-    return _SHAPE.to_representation(row)
+def recording(row: Recording) -> Listed:
+    return cast("Listed", _SHAPE.to_representation(row))
 
 
 _SHAPE = RecordingSerializer()
@@ -166,45 +250,45 @@ class DetailSerializer(RecordingSerializer):
     markers = MarkerSerializer(many=True)
 
 
-def detail(row: Recording) -> dict[str, Any]:
+def detail(row: Recording) -> Detail:
     return {**recording(row), "markers": row.markers}
 
 
-class MarkersQuery(StrictSerializer):
+class MarkersQuery(StrictSerializer[dict[str, str]]):
     as_ = serializers.ChoiceField(["webvtt", "audacity"], default="webvtt")
 
-    def get_fields(self) -> dict[str, Any]:
+    def get_fields(self) -> Fields:
         """`as` is a Python keyword."""
         fields = super().get_fields()
         return {"as": fields.pop("as_"), **fields}
 
 
-class PartSerializer(StrictSerializer):
+class PartSerializer(StrictSerializer[WantedPart]):
     number = Whole(min_value=1, max_value=10_000)
     sha256 = sha256()
 
 
-class PartsSerializer(StrictSerializer):
+class PartsSerializer(StrictSerializer[dict[str, list[WantedPart]]]):
     parts = Several(child=PartSerializer(), min_length=1, max_length=100)
 
-    def validate_parts(self, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def validate_parts(self, value: list[WantedPart]) -> list[WantedPart]:
         if len({part["number"] for part in value}) < len(value):
             raise serializers.ValidationError("A part is named twice.", "repeated")
         return value
 
 
-class PartUrlSerializer(serializers.Serializer[dict[str, Any]]):
+class PartUrlSerializer(serializers.Serializer[PartUrl]):
     number = serializers.IntegerField()
     url = serializers.CharField(help_text="PUT exactly this part's bytes here, without Authorization.")
     headers = serializers.DictField(child=serializers.CharField(), help_text="Send these along, unchanged.")
     expires_at = serializers.DateTimeField()
 
 
-class PartUrlsSerializer(serializers.Serializer[dict[str, Any]]):
+class PartUrlsSerializer(serializers.Serializer[dict[str, list[PartUrl]]]):
     parts = PartUrlSerializer(many=True)
 
 
-class SingleSerializer(serializers.Serializer[dict[str, Any]]):
+class SingleSerializer(serializers.Serializer[Single]):
     kind = serializers.ChoiceField(["single"])
     method = serializers.ChoiceField(["PUT"])
     url = serializers.CharField(help_text="Send exactly the declared bytes here, without Authorization.")
@@ -212,7 +296,7 @@ class SingleSerializer(serializers.Serializer[dict[str, Any]]):
     expires_at = serializers.DateTimeField(help_text="Create again for a fresh URL.")
 
 
-class MultipartSerializer(serializers.Serializer[dict[str, Any]]):
+class MultipartSerializer(serializers.Serializer[Multipart]):
     kind = serializers.ChoiceField(["multipart"])
     part_size = serializers.IntegerField(help_text="Bytes of each part but the last.")
     part_count = serializers.IntegerField()
@@ -227,26 +311,26 @@ UPLOAD = PolymorphicProxySerializer(
 )
 
 
-class CreatedSerializer(serializers.Serializer[dict[str, Any]]):
+class CreatedSerializer(serializers.Serializer[Created]):
     recording = RecordingSerializer()
     upload = serializers.SerializerMethodField(help_text="null: the bytes are here already.")
 
     @extend_schema_field(UPLOAD)
-    def get_upload(self, created: dict[str, Any]) -> Any:
+    def get_upload(self, created: Created) -> Single | Multipart | None:
         return created["upload"]
 
 
-class PageSerializer(serializers.Serializer[dict[str, Any]]):
+class PageSerializer(serializers.Serializer[dict[str, object]]):
     results = RecordingSerializer(many=True)
     next_cursor = serializers.CharField(allow_null=True, help_text="null on the last page.")
 
 
-class DownloadSerializer(serializers.Serializer[dict[str, Any]]):
+class DownloadSerializer(serializers.Serializer[dict[str, str]]):
     url = serializers.CharField()
     expires_at = serializers.DateTimeField()
 
 
-class WaveformSerializer(serializers.Serializer[dict[str, Any]]):
+class WaveformSerializer(serializers.Serializer[Waveform]):
     peaks = serializers.ListField(
         child=serializers.IntegerField(min_value=0, max_value=255),
         help_text="The loudest moment of each 800th of the recording; 255 is full scale.",
@@ -258,18 +342,18 @@ class WaveformSerializer(serializers.Serializer[dict[str, Any]]):
     )
 
 
-def waveform(row: Recording) -> dict[str, Any]:
+def waveform(row: Recording) -> Waveform:
     """The heard recording's waveform."""
     segments = [list(stretch) for stretch in unpack(row.segments or b"")]
     return {"peaks": list(row.waveform), "duration": row.duration, "segments": segments}
 
 
-class TombstoneSerializer(serializers.Serializer[dict[str, Any]]):
+class TombstoneSerializer(serializers.Serializer[Tombstone]):
     id = serializers.CharField()
     deleted = serializers.ChoiceField([True])
 
 
-class ChangesSerializer(serializers.Serializer[dict[str, Any]]):
+class ChangesSerializer(serializers.Serializer[dict[str, object]]):
     changes = serializers.SerializerMethodField()
 
     @extend_schema_field(
@@ -281,23 +365,23 @@ class ChangesSerializer(serializers.Serializer[dict[str, Any]]):
             )
         )
     )
-    def get_changes(self, answer: dict[str, Any]) -> Any:
+    def get_changes(self, answer: dict[str, object]) -> object:
         return answer["changes"]
 
     cursor = serializers.CharField(help_text="Keep it, and ask with it next time.")
     has_more = serializers.BooleanField(help_text="Ask again at once.")
 
 
-class CheckedSerializer(serializers.Serializer[dict[str, Any]]):
+class CheckedSerializer(serializers.Serializer[dict[str, str | None]]):
     sha256 = serializers.CharField()
     id = serializers.CharField(allow_null=True)
     status = serializers.ChoiceField(["ready", "uploading", "mismatch", "trashed", "missing"])
 
 
-class CheckResultsSerializer(serializers.Serializer[dict[str, Any]]):
+class CheckResultsSerializer(serializers.Serializer[dict[str, object]]):
     results = CheckedSerializer(many=True)
 
 
-def changed(entry: Recording | str) -> dict[str, Any]:
+def changed(entry: Recording | str) -> Listed | Tombstone:
     """One entry of `changes`: a recording, or the tombstone of one that is gone."""
     return {"id": entry, "deleted": True} if isinstance(entry, str) else recording(entry)

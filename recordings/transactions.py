@@ -128,7 +128,7 @@ def _commit(write: TransactWrite) -> None:
         raise
 
 
-def _failed(write: TransactWrite, conflict: Conflict) -> list[dict[str, Any]]:
+def _failed(write: TransactWrite, conflict: Conflict) -> list[Mapping[str, object]]:
     """The items whose conditions did not hold, in the order in which PynamoDB sends them."""
     items = [*write._condition_check_items, *write._delete_items, *write._put_items, *write._update_items]
     reasons = getattr(conflict.__cause__, "cancellation_reasons", [])

@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from django.conf import settings
 
@@ -13,13 +13,45 @@ from aws.dynamo import Conflict
 from lib.clock import days_from_now, now
 from lib.problems import Problem, invalid
 from recordings.library import find, leave_to_sweep, library, settle, upload_days
-from recordings.models import MULTIPART, Ledger, Recording, due_shard, used_bytes
+from recordings.models import MULTIPART, Declaration, Ledger, Recording, due_shard, used_bytes
 from recordings.transactions import add, change
 from recordings.trash import finish_purge, untrash
 
 PART = 8 * 2**20  # the smallest part we ask for
 LEAST_PART = 5 * 2**20  # S3's own least, for every part but the last
 MOST_PARTS = 10_000  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+
+
+class Single(TypedDict):
+    """The `upload` member for one PUT."""
+
+    kind: Literal["single"]
+    method: Literal["PUT"]
+    url: str
+    headers: dict[str, str]
+    expires_at: str
+
+
+class Multipart(TypedDict):
+    """The `upload` member for parts: all of `part_size` bytes but the last, those in `received` not needed again."""
+
+    kind: Literal["multipart"]
+    part_size: int
+    part_count: int
+    received: list[int]
+    expires_at: str
+
+
+class WantedPart(TypedDict):
+    number: int
+    sha256: str
+
+
+class PartUrl(TypedDict):
+    number: int
+    url: str
+    headers: dict[str, str]
+    expires_at: str
 
 
 def id_of(user_id: str, sha256: str, grant: str = "") -> str:
@@ -46,7 +78,7 @@ def _digits(*words: str) -> str:
     return hashlib.sha256(":".join(words).encode()).hexdigest()
 
 
-def create(user_id: str, declared: dict[str, Any]) -> tuple[Recording, bool, dict[str, Any] | None]:
+def create(user_id: str, declared: Declaration) -> tuple[Recording, bool, Single | Multipart | None]:
     """`declare`, and what the app has to send where: None when there is nothing to send."""
     row, is_new = declare(user_id, declared)
     received: list[int] | None = []
@@ -57,7 +89,7 @@ def create(user_id: str, declared: dict[str, Any]) -> tuple[Recording, bool, dic
     return row, is_new, what_is_missing(row, received)
 
 
-def what_is_missing(row: Recording, received: Sequence[int]) -> dict[str, Any] | None:
+def what_is_missing(row: Recording, received: Sequence[int]) -> Single | Multipart | None:
     """The `upload` member, None when there is nothing to send."""
     if row.awaits_proof or not row.awaits_bytes:
         return None
@@ -65,7 +97,7 @@ def what_is_missing(row: Recording, received: Sequence[int]) -> dict[str, Any] |
 
 
 def declare(
-    user_id: str, declared: dict[str, Any], *, grant: str = "", any_parts: bool = False, whole: bool = False
+    user_id: str, declared: Declaration, *, grant: str = "", any_parts: bool = False, whole: bool = False
 ) -> tuple[Recording, bool]:
     """The recording for `declared` (name, size, sha256, content_type and what else is known), and whether it is new.
 
@@ -105,7 +137,7 @@ def new_attempt(life: str = "") -> str:
     return (life or secrets.token_hex(8)) + secrets.token_hex(8)
 
 
-def new_recording(user_id: str, id: str, declared: dict[str, Any], any_parts: bool, life: str = "") -> Recording:
+def new_recording(user_id: str, id: str, declared: Declaration, any_parts: bool, life: str = "") -> Recording:
     moment = now()
     due_at = days_from_now(settings.UPLOAD_DAYS)
     row = Recording(id, user_id, created_at=moment, updated_at=moment, due_shard=due_shard(id), due_at=due_at)
@@ -247,17 +279,22 @@ def check_quota(ledger: Ledger, more: int) -> None:
         raise Problem(409, "quota_exceeded", f"{more} bytes more do not fit; {free} of {ledger.quota} are free.")
 
 
-def single(row: Recording) -> dict[str, Any]:
+def single(row: Recording) -> Single:
     """The `upload` member for one PUT."""
     url, headers = presign.presign_put(row.key, size=row.size, sha256=row.sha256, content_type=row.content_type)
     return {"kind": "single", "method": "PUT", "url": url, "headers": headers, "expires_at": presign.end_of(url)}
 
 
-def multipart(row: Recording, received: Sequence[int]) -> dict[str, Any]:
+def multipart(row: Recording, received: Sequence[int]) -> Multipart:
     """The `upload` member for parts: all of `part_size` bytes but the last, those in `received` not needed again."""
-    sizes = {"part_size": part_size(row.size), "part_count": part_count(row.size)}
     days = presign.lasting(min(presign.UPLOAD_SECONDS, seconds_left(row))) / 86400
-    return {"kind": "multipart", **sizes, "received": list(received), "expires_at": days_from_now(days)}
+    return {
+        "kind": "multipart",
+        "part_size": part_size(row.size),
+        "part_count": part_count(row.size),
+        "received": list(received),
+        "expires_at": days_from_now(days),
+    }
 
 
 def seconds_left(row: Recording) -> float:
@@ -286,7 +323,7 @@ def received_parts(row: Recording) -> list[int] | None:
     return list(range(1, part_count(row.size) + 1)) if s3.stat(row.key) else None
 
 
-def parts(user_id: str, id: str, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def parts(user_id: str, id: str, wanted: list[WantedPart]) -> list[PartUrl]:
     """A URL for each wanted part (number, sha256), which S3 takes that part's bytes alone through.
 
     Raises 409 `not_multipart` where the recording waits for no parts, 400 for a number that it does not have.
@@ -294,7 +331,7 @@ def parts(user_id: str, id: str, wanted: list[dict[str, Any]]) -> list[dict[str,
     row = find(user_id, id)
     if not row.upload_id or row.any_parts or row.days_left <= 0:
         raise Problem(409, "not_multipart", "This recording waits for no parts; create says what it waits for.")
-    answers = []
+    answers: list[PartUrl] = []
     for position, part in enumerate(wanted):
         number = part["number"]
         if number > part_count(row.size):

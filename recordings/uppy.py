@@ -7,18 +7,18 @@ come back from the browser, only who was given both can name. For all else there
 
 import re
 from collections.abc import Collection
-from typing import Any
+from typing import Any, TypedDict
 
 from django.conf import settings
 from django.core.signing import BadSignature, Signer
 
 from aws import presign, s3
-from lib.problems import Problem, invalid
+from lib.problems import FieldError, Problem, invalid
 from recordings import uploads
 from recordings.completion import complete
 from recordings.keys import KEY
 from recordings.library import open_account, settle
-from recordings.models import Recording
+from recordings.models import Declaration, Recording
 from recordings.serializers import CreateSerializer
 from recordings.trash import purge
 from recordings.uploads import LEAST_PART, MOST_PARTS
@@ -28,13 +28,27 @@ KNOWN = ("recorded_at", "notes")  # metadata that the page may set besides
 HOW = "uppy.setFileMeta(file.id, { size: file.size, sha256: '…64 lowercase hex digits…' })"
 
 
-def declaration(filename: Any, content_type: Any, metadata: Any) -> dict[str, Any]:
+class Form(presign.TimedForm):
+    method: str
+
+
+class SentPart(TypedDict):
+    """One part, as S3 and Uppy name its members."""
+
+    PartNumber: int
+    ETag: str
+    Size: int
+
+
+def declaration(filename: Any, content_type: Any, metadata: Any) -> Declaration:
     """What `create` takes, from what Uppy says of a file. Raises 400 for a file without size or hash, saying how."""
     if not isinstance(metadata, dict):
         metadata = {}
     if missing := [name for name in ("size", "sha256") if not metadata.get(name)]:
         detail = f"Uppy says neither size nor hash by itself. Add to the file, in a preprocessor: {HOW}"
-        errors = [{"pointer": f"/metadata/{name}", "code": "required", "detail": detail} for name in missing]
+        errors: list[FieldError] = [
+            {"pointer": f"/metadata/{name}", "code": "required", "detail": detail} for name in missing
+        ]
         raise Problem(400, "invalid", detail, errors=errors)
     known = {name: metadata[name] for name in ("size", "sha256", *KNOWN) if metadata.get(name)}
     if isinstance(known["size"], str) and re.fullmatch("[0-9]{1,18}", known["size"], re.ASCII):
@@ -42,7 +56,7 @@ def declaration(filename: Any, content_type: Any, metadata: Any) -> dict[str, An
     return CreateSerializer.read({"name": metadata.get("name") or filename, "content_type": content_type, **known})
 
 
-def form(user_id: str, grant: str, declared: dict[str, Any]) -> dict[str, Any]:
+def form(user_id: str, grant: str, declared: Declaration) -> Form:
     """Where a file goes in one POST: exactly its bytes, under exactly its key. `grant` is the id of one."""
     if declared["size"] > MOST_POST:
         raise Problem(413, "too_large", f"S3 takes at most {MOST_POST} bytes at once. Set shouldUseMultipart.")
@@ -51,7 +65,7 @@ def form(user_id: str, grant: str, declared: dict[str, Any]) -> dict[str, Any]:
     return {"method": "POST", **policy}
 
 
-def begin(user_id: str, grant: str, declared: dict[str, Any]) -> dict[str, str]:
+def begin(user_id: str, grant: str, declared: Declaration) -> dict[str, str]:
     """Begin a file in parts, or go on with it. Raises 403 for guests: no size can be signed into Uppy's parts."""
     if open_account(user_id).is_guest:
         raise Problem(403, "guest", "Guests can't upload in parts. Sign in, or set shouldUseMultipart to false.")
@@ -60,7 +74,7 @@ def begin(user_id: str, grant: str, declared: dict[str, Any]) -> dict[str, str]:
 
 
 def begun(
-    user_id: str, grant: str, declared: dict[str, Any], *, any_parts: bool = False, whole: bool = False
+    user_id: str, grant: str, declared: Declaration, *, any_parts: bool = False, whole: bool = False
 ) -> Recording:
     """The recording for `declared`, which waits for its bytes. Raises 409 where nothing has to be sent.
 
@@ -137,7 +151,7 @@ def is_over(row: Recording) -> bool:
     return row.status == "ready" or row.awaits_proof
 
 
-def received(user_id: str, key: str, sealed: str) -> list[dict[str, Any]]:
+def received(user_id: str, key: str, sealed: str) -> list[SentPart]:
     """The parts that S3 has. All there can be once they are put together, so that Uppy goes on to `complete`."""
     row = meant(user_id, key, sealed)
     parts = None if is_over(row) else s3.list_parts(key, row.upload_id or "")

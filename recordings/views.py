@@ -1,7 +1,8 @@
 """Endpoints under recordings/."""
 
 import hashlib
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import cast
 
 from django.conf import settings
 from django.http import HttpResponse, HttpResponseRedirect
@@ -19,10 +20,10 @@ from lib import fields
 from lib.documented import extend_schema
 from lib.negotiation import OfItsOwn
 from lib.parsers import RawParser
-from lib.problems import Problem
+from lib.problems import FieldError, Problem
 from recordings import completion, library, markers, serializers, trash, uploads
 from recordings.changes import sync
-from recordings.models import Recording
+from recordings.models import Declaration, Recording
 from recordings.serializers import recording
 
 ID = OpenApiParameter("id", {"type": "string", "pattern": "^[0-9a-f]{32}$"}, OpenApiParameter.PATH)
@@ -52,7 +53,7 @@ def one(row: Recording, status: int = 200) -> Response:
     return Response(recording(row), status, headers={"ETag": etag(row.version)})
 
 
-def conditional(request: Request, content: dict[str, Any], tag: str) -> Response:
+def conditional(request: Request, content: Mapping[str, object], tag: str) -> Response:
     """The content, or 304 where `If-None-Match` says that the client has it.
 
     The browsable API's page is something else than the JSON that its browser may have got before, and has no ETag.
@@ -240,14 +241,20 @@ class RecordingViewSet(ViewSet):
         """
         elsewhere = {"name": name, "content_type": request.content_type or ""}
         query = serializers.UploadQuery.read(request.query_params.dict())
-        declared = query | serializers.UploadSerializer.read(elsewhere)
+        named = serializers.UploadSerializer.read(elsewhere)
         content = read_body(request)
         actual = hashlib.sha256(content).hexdigest()
-        if declared.get("sha256", actual) != actual:
+        if query.get("sha256", actual) != actual:
             raise Problem(409, "checksum_mismatch", f"What arrived has the SHA-256 {actual}; nothing was kept.")
-        row, is_new = completion.store(
-            caller_id(request), content, {**declared, "sha256": actual, "size": len(content)}
-        )
+        declared: Declaration = {
+            "name": named["name"],
+            "content_type": named["content_type"],
+            "sha256": actual,
+            "size": len(content),
+        }
+        if "recorded_at" in query:
+            declared["recorded_at"] = query["recorded_at"]
+        row, is_new = completion.store(caller_id(request), content, declared)
         return one(row, 201 if is_new else 200)
 
 
@@ -274,4 +281,4 @@ def read_body(request: Request) -> bytes:
     return content
 
 
-EMPTY = {"pointer": "", "code": "empty", "detail": "The body is empty."}
+EMPTY: FieldError = {"pointer": "", "code": "empty", "detail": "The body is empty."}

@@ -8,7 +8,7 @@ had the recording deleted for good; a versioned bucket keeps even that for a wee
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 from django.conf import settings
 
@@ -19,9 +19,16 @@ from lib.clock import days_from_now, stamp
 from recordings.adoption import adopt, finish
 from recordings.completion import make_ready
 from recordings.library import is_over, patience, settle
-from recordings.models import Change, Ledger, Recording, life_of, stands_in
+from recordings.models import Change, Declaration, Ledger, Recording, life_of, stands_in
 from recordings.transactions import add, change, entomb, forget, rebook, renew
 from recordings.uploads import clear, is_id_of, new_recording
+
+
+class Place(TypedDict, total=False):
+    """Where a recording is listed, and when the sweep looks at it."""
+
+    shelf: str | None
+    due_at: str | None
 
 
 class Remedy(NamedTuple):
@@ -35,9 +42,9 @@ class Remedy(NamedTuple):
 # A row's own fields and its change row.
 
 
-def misplaced(row: Recording) -> dict[str, Any]:
+def misplaced(row: Recording) -> Place:
     """Values for `shelf` and `due_at` where they do not fit the row's state."""
-    values: dict[str, Any] = {}
+    values: Place = {}
     if row.shelf != (shelf := shelf_of(row)):
         values["shelf"] = shelf
     waits = wait_of(row)
@@ -151,7 +158,7 @@ def call_mismatch(seen: Recording) -> None:
     def decide(row: Recording | None, ledger: Ledger) -> None:
         if row and row.attempt == seen.attempt and row.status == "ready":
             row.status, row.verified_at = "mismatch", None
-            change(row, ledger, {"status": row.status, "verified_at": None} | misplaced(row))
+            change(row, ledger, {"status": row.status, "verified_at": None, **misplaced(row)})
 
     settle(seen.user_id, seen.id, decide)
 
@@ -191,8 +198,13 @@ def recover(item: Listed, user_id: str, id: str, life: str, sha256: str) -> None
     """A row for an object that has lost its own, of the same life, and then a copy of it. What the owner called it,
     nobody knows any more.
     """
-    declared = {"name": "Recovered recording", "size": item.size, "sha256": sha256, "recorded_at": stamp(item.moment)}
-    declared["content_type"] = s3.content_type(item.key)
+    declared: Declaration = {
+        "name": "Recovered recording",
+        "size": item.size,
+        "sha256": sha256,
+        "recorded_at": stamp(item.moment),
+        "content_type": s3.content_type(item.key),
+    }
 
     def decide(row: Recording | None, ledger: Ledger) -> Recording:
         if row is None:

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from aws import s3
 from aws.dynamo import Conflict, find_at_once
-from recordings.models import Recording, Share
+from recordings.models import Recording, Share, ShareEntry
 from recordings.shares.links import let_go, living_shares, order
 from recordings.shares.transactions import recut
 
@@ -46,7 +45,7 @@ def confirmed(row: Recording, share_id: str) -> Iterator[Fault]:
         yield fault
 
 
-def find(row: Recording, entry: dict[str, Any], share: Share | None) -> Fault | None:
+def find(row: Recording, entry: ShareEntry, share: Share | None) -> Fault | None:
     id, key = entry["id"], row.excerpt_key(entry["id"])
     if share is None:
         taken_out = "taken out of its recording: its link opens nothing"

@@ -12,12 +12,15 @@ import json
 import os
 import struct
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING
 
 from recordings.analysis import audio
 from recordings.analysis import cut as cutting
 from recordings.analysis.facts import dumped
 from recordings.analysis.sandbox import confine
+
+if TYPE_CHECKING:
+    from recordings.analysis.decoding import FullOrder, Told
 
 REQUEST, ANSWER = b"R", b"A"
 LENGTH, PLACE = struct.Struct(">I"), struct.Struct(">QI")
@@ -77,12 +80,13 @@ class Remote:
 def serve(incoming: int, outgoing: int, *, confined: bool = True) -> None:
     """Take one order from `incoming`, answer it at `outgoing`."""
     pipe = Pipe(incoming, outgoing)
-    order: dict[str, Any] = json.loads(pipe.receive())
+    order: FullOrder = json.loads(pipe.receive())
     if confined:
         audio.read(
             io.BytesIO(SMALLEST), seconds=60
         )  # PyAV and numpy import some of themselves when they first need it
         confine(memory=order["memory"], cpu=order["cpu"], written=order.get("most", 0))
+    answer: Told
     try:
         answer = fulfil(order, Remote(pipe, order["size"]))
     except TimeoutError:
@@ -93,7 +97,7 @@ def serve(incoming: int, outgoing: int, *, confined: bool = True) -> None:
         pipe.send(ANSWER, json.dumps(answer).encode())
 
 
-def fulfil(order: dict[str, Any], file: Remote) -> dict[str, Any]:
+def fulfil(order: "FullOrder", file: Remote) -> "Told":
     seconds = order["seconds"]
     match order["task"]:
         case "read":

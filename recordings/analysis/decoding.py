@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Literal, NotRequired, Protocol, TypedDict, cast
 
 from recordings.analysis.facts import MOST_SECONDS, Facts, loaded
 
@@ -40,6 +40,32 @@ class UndecodableError(Exception):
     """The process died of this file, or what it said can't be true."""
 
 
+class Order(TypedDict):
+    """What a process shall do with a file; `seconds` of time, `cpu` seconds of the processor's."""
+
+    task: Literal["read", "read_header", "cut"]
+    seconds: float
+    cpu: int
+    start: NotRequired[float]  # these four are a cut's: seconds of the recording,
+    end: NotRequired[float]
+    output: NotRequired[int]  # the descriptor of a file,
+    most: NotRequired[int]  # and the bytes that it may take
+
+
+class FullOrder(Order):
+    size: int  # of the file, in bytes
+    memory: int  # bytes
+
+
+class Told(TypedDict, total=False):
+    """What a process says of a file. It may be a lie, and any of it of any kind."""
+
+    facts: object
+    seconds: object
+    fault: object
+    where: object
+
+
 class File(Protocol):
     """What is read of a file, and its size in bytes."""
 
@@ -55,7 +81,7 @@ def listen(file: File, *, seconds: float = SECONDS, header: bool = False) -> Fac
     Raises TimeoutError after `seconds`, or once it has taken more processor time than files of its size do;
     UndecodableError. What `file` raises passes through.
     """
-    task = "read_header" if header else "read"
+    task: Literal["read", "read_header"] = "read_header" if header else "read"
     answer = ask(file, {"task": task, "seconds": seconds, "cpu": cpu_seconds(file.size)})
     try:
         return loaded(answer.get("facts"))
@@ -68,8 +94,8 @@ def cut(file: File, output: BinaryIO, start: float, end: float, *, seconds: floa
 
     Returns how many seconds that is, 0 where nothing of it can be decoded. Raises as `listen` does.
     """
-    order = {"task": "cut", "seconds": seconds, "start": start, "end": end, "output": output.fileno()}
-    order |= {"most": most_bytes(end - start), "cpu": cpu_seconds(file.size, end - start)}
+    order: Order = {"task": "cut", "seconds": seconds, "cpu": cpu_seconds(file.size, end - start)}
+    order |= {"start": start, "end": end, "output": output.fileno(), "most": most_bytes(end - start)}
     length: Any = ask(file, order).get("seconds")
     if type(length) not in (int, float) or not math.isfinite(length) or not 0 <= length <= MOST_SECONDS:
         raise UndecodableError("This is no length.")
@@ -86,12 +112,12 @@ def most_bytes(cut: float) -> int:
     return math.ceil(2**20 + EXCERPT_BYTES * cut)
 
 
-def ask(file: File, order: dict[str, Any]) -> dict[str, Any]:
+def ask(file: File, order: Order) -> Told:
     """Start a process with this order, hand it what it wants of the file, and take its answer."""
-    order = {**order, "size": file.size, "memory": MEMORY}
+    full: FullOrder = {**order, "size": file.size, "memory": MEMORY}
     left = READ_AGAIN * file.size + READ_MORE
-    with started(order) as line:
-        line.send(json.dumps(order).encode())
+    with started(full) as line:
+        line.send(json.dumps(full).encode())
         while (said := line.receive())[:1] == b"R":
             if len(said) != 13:
                 raise UndecodableError("It asked for nothing.")
@@ -112,10 +138,10 @@ def piece(file: File, offset: int, length: int) -> bytes:
     return content
 
 
-def understood(said: bytes) -> dict[str, Any]:
+def understood(said: bytes) -> Told:
     """The answer. Raises TimeoutError or UndecodableError where it is none."""
     try:
-        answer = json.loads(said[1:]) if said[:1] == b"A" else None
+        answer: Any = json.loads(said[1:]) if said[:1] == b"A" else None
     except (ValueError, RecursionError) as error:
         raise UndecodableError("It said what nobody understands.") from error
     if not isinstance(answer, dict):
@@ -124,11 +150,11 @@ def understood(said: bytes) -> dict[str, Any]:
         raise TimeoutError("Reading this file takes too long.")
     if "fault" in answer:
         raise UndecodableError(re.sub(r"[^\w. :]", "?", str(answer.get("where"))[:80], flags=re.ASCII))
-    return answer
+    return cast("Told", answer)
 
 
 @contextmanager
-def started(order: dict[str, Any]) -> Iterator["Line"]:
+def started(order: FullOrder) -> Iterator["Line"]:
     """A process that waits for its order. It ends with the block, whatever it is doing."""
     path = dict.fromkeys([ROOT, *filter(None, sys.path)])
     with subprocess.Popen(  # noqa: S603 - this Python, our own module

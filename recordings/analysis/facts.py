@@ -33,7 +33,7 @@ class Facts:
     segments: bytes | None = None  # see segments.py
 
 
-def dumped(facts: Facts) -> dict[str, Any]:
+def dumped(facts: Facts) -> dict[str, object]:
     """The same as JSON has it."""
     values = asdict(facts)
     for name in ("waveform", "segments"):

@@ -7,13 +7,13 @@ recording has been heard, or another try has begun, the old order is over.
 
 import json
 import math
-from typing import Any
+from typing import Any, Literal, NotRequired, TypedDict, cast
 
 from django.conf import settings
 from django.core import signing
 
 from aws import functions, presign
-from recordings.analysis.decoding import most_bytes
+from recordings.analysis.decoding import Told, most_bytes
 from recordings.models import Recording, Share
 
 SALT = "recordings.orders"
@@ -21,9 +21,35 @@ SECONDS = 3600  # for which an order's URL works, and its answer counts for an h
 MOST_BODY = 2**18  # bytes of an answer with its order: 256 KB is what Lambda hands on
 
 
+class Task(TypedDict):
+    """What the function shall do."""
+
+    task: Literal["read", "read_header", "cut"]
+    start: NotRequired[float]  # these three are a cut's: seconds of the recording,
+    end: NotRequired[float]
+    form: NotRequired[presign.Form]  # and where the part goes
+
+
+class Order(Task):
+    """What the function is sent."""
+
+    url: str
+    seal: str
+
+
+class About(TypedDict):
+    """What the seal says of an order: for what an answer to it may be written."""
+
+    user_id: str
+    id: str
+    key: str
+    tries: int
+    share_id: NotRequired[str]
+
+
 def order_facts(row: Recording, tries: int, *, header: bool) -> None:
     """Have the recording listened to. Raises a 503 Problem where that can't be ordered."""
-    send(row, {"task": "read_header" if header else "read"}, {"tries": tries})
+    send(row, {"task": "read_header" if header else "read"}, about(row, tries))
 
 
 def order_part(row: Recording, share: Share, tries: int) -> None:
@@ -32,14 +58,18 @@ def order_part(row: Recording, share: Share, tries: int) -> None:
     form = presign.presign_form(
         row.excerpt_key(share.public_id), most=most_bytes(end - start), content_type="audio/mp4", seconds=SECONDS
     )
-    task = {"task": "cut", "start": start, "end": end, "form": form}
-    send(row, task, {"tries": tries, "share_id": share.public_id})
+    task: Task = {"task": "cut", "start": start, "end": end, "form": form}
+    send(row, task, {**about(row, tries), "share_id": share.public_id})
 
 
-def send(row: Recording, task: dict[str, Any], about: dict[str, Any]) -> None:
-    about |= {"user_id": row.user_id, "id": row.id, "key": row.stored_key}
+def about(row: Recording, tries: int) -> About:
+    return {"user_id": row.user_id, "id": row.id, "key": row.stored_key, "tries": tries}
+
+
+def send(row: Recording, task: Task, about: About) -> None:
     url = presign.presign_read(row.stored_key, seconds=SECONDS)
-    functions.call(settings.DECODE_FUNCTION, {**task, "url": url, "seal": signing.dumps(about, salt=SALT)})
+    order: Order = {**task, "url": url, "seal": signing.dumps(about, salt=SALT)}
+    functions.call(settings.DECODE_FUNCTION, order)
 
 
 class Answer:
@@ -51,12 +81,12 @@ class Answer:
             raise ValueError("This is longer than any answer.")
         try:
             told = json.loads(body)
-            self.about: dict[str, Any] = signing.loads(told["requestPayload"]["seal"], salt=SALT, max_age=2 * SECONDS)
+            self.about: About = signing.loads(told["requestPayload"]["seal"], salt=SALT, max_age=2 * SECONDS)
             self.never_begun = told["requestContext"]["condition"] == "EventAgeExceeded"
         except (KeyError, TypeError, RecursionError, signing.BadSignature) as error:
             raise ValueError("This answers no order.") from error
         said = told.get("responsePayload")
-        self.said: dict[str, Any] = said if isinstance(said, dict) else {}
+        self.said = cast("Told", said if isinstance(said, dict) else {})
 
     @property
     def seconds(self) -> float | None:

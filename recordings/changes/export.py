@@ -1,21 +1,25 @@
 """Everything that is stored about an account's recordings, for its owner to take along."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from recordings.changes.follow import page_once
 from recordings.library import own_url
 from recordings.models import Recording, Share
 from recordings.response_size import ESCAPED, MOST_BYTES, weight
-from recordings.serializers import detail
-from recordings.shares.serializers import share
+from recordings.serializers import Detail, detail
+from recordings.shares.serializers import Shown, share
 
 PAGE = 200
 URL = 4000  # bytes of a presigned one, without the name in it
 SHARE = 400  # bytes of one
 
 
-def export_page(user_id: str, after: int) -> tuple[list[dict[str, Any]], int | None]:
+class ExportedRecording(Detail):
+    download_url: str | None
+    shares: list[Shown]
+
+
+def export_page(user_id: str, after: int) -> tuple[list[ExportedRecording], int | None]:
     """Recordings with URLs for their bytes, the trash included, and where the next page begins (None: nowhere).
 
     In the order of their versions, as `following.page_once` has them: one that changes meanwhile comes again, none is
@@ -23,7 +27,7 @@ def export_page(user_id: str, after: int) -> tuple[list[dict[str, Any]], int | N
     """
     told, more = page_once(user_id, after, limit=PAGE)
     shares = _shares(what for _, what in told if isinstance(what, Recording))
-    found: list[dict[str, Any]] = []
+    found: list[ExportedRecording] = []
     room = MOST_BYTES
     for version, each in told:
         if isinstance(each, Recording):
@@ -31,7 +35,7 @@ def export_page(user_id: str, after: int) -> tuple[list[dict[str, Any]], int | N
             if room < 0 and found:
                 return found, after
             shared = [shares[id] for id in _share_ids(each) if id in shares]
-            found.append(detail(each) | {"download_url": _url(each), "shares": shared})
+            found.append({**detail(each), "download_url": _url(each), "shares": shared})
         after = version
     return found, after if more else None
 
@@ -47,7 +51,7 @@ def _share_ids(row: Recording) -> list[str]:
     return [entry["id"] for entry in row.shares or []]
 
 
-def _shares(rows: Iterable[Recording]) -> dict[str, dict[str, Any]]:
+def _shares(rows: Iterable[Recording]) -> dict[str, Shown]:
     """What these recordings share, by its id, expired ones that are still there too. The links nobody knows."""
     ids = [id for row in rows for id in _share_ids(row)]
     return {id: share(row) for id, row in Share.batch(ids).items()}

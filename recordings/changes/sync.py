@@ -1,7 +1,7 @@
 """What a second device asks: what changed since, and do you already have these?"""
 
 import time
-from typing import Any
+from typing import TypedDict
 
 from lib.paging import dump_cursor, load_cursor
 from lib.problems import Problem
@@ -11,6 +11,12 @@ from recordings.response_size import MOST_BYTES, REST, weight
 from recordings.uploads import id_of
 
 CURSOR_DAYS = 90  # ten less than a tombstone lives, so that no cursor outlives the tombstones that it needs
+
+
+class Checked(TypedDict):
+    sha256: str
+    id: str | None
+    status: str
 
 
 def changes(user_id: str, cursor: str, *, limit: int) -> tuple[list[Recording | str], str, bool]:
@@ -40,14 +46,14 @@ def changes(user_id: str, cursor: str, *, limit: int) -> tuple[list[Recording | 
     return found, dump_cursor([after, seen], *binding), more
 
 
-def check(user_id: str, hashes: list[str]) -> list[dict[str, Any]]:
+def check(user_id: str, hashes: list[str]) -> list[Checked]:
     """For each SHA-256, in the order asked, what is here of it. A BatchGetItem for each 100."""
     ids = {sha256: id_of(user_id, sha256) for sha256 in hashes}
     rows = Recording.batch(user_id, ids.values())
     return [describe(sha256, rows.get(ids[sha256])) for sha256 in hashes]
 
 
-def describe(sha256: str, row: Recording | None) -> dict[str, Any]:
+def describe(sha256: str, row: Recording | None) -> Checked:
     if row is None or row.status == "purging":
         return {"sha256": sha256, "id": None, "status": "missing"}
     return {"sha256": sha256, "id": row.id, "status": "trashed" if row.trashed_at else row.status}

@@ -3,8 +3,8 @@
 from recordings.models.allowance import Allowance
 from recordings.models.changes import Change, Ledger, life_of
 from recordings.models.due import OLD_SHARDS, SHARDS, Excerpt, Work, due_shard, stands_in
-from recordings.models.recording import MULTIPART, STATUSES, Recording, used_bytes
-from recordings.models.shares import Share
+from recordings.models.recording import MULTIPART, STATUSES, Declaration, Marker, Recording, used_bytes
+from recordings.models.shares import Share, ShareEntry
 
 __all__ = [
     "MULTIPART",
@@ -13,10 +13,13 @@ __all__ = [
     "STATUSES",
     "Allowance",
     "Change",
+    "Declaration",
     "Excerpt",
     "Ledger",
+    "Marker",
     "Recording",
     "Share",
+    "ShareEntry",
     "Work",
     "due_shard",
     "life_of",

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from django.conf import settings
 from pynamodb.attributes import (
@@ -20,9 +20,27 @@ from aws.bucket import LEFTOVER_DAYS
 from aws.dynamo import IntegerAttribute, Table
 from lib.clock import seconds_since
 from recordings.models.changes import life_of
+from recordings.models.shares import ShareEntry
 
 STATUSES = ("uploading", "ready", "mismatch", "purging")
 MULTIPART = 16 * 2**20  # from this size on, in bytes, an upload goes in parts
+
+
+class Declaration(TypedDict):
+    """What a device says of a recording before its bytes come."""
+
+    name: str
+    size: int
+    sha256: str
+    content_type: str
+    recorded_at: NotRequired[str]
+    tags: NotRequired[list[str]]
+    notes: NotRequired[str]
+
+
+class Marker(TypedDict):
+    at: float  # seconds
+    label: str
 
 
 def used_bytes(size: int, kept_size: int | None) -> int:
@@ -88,7 +106,7 @@ class Recording(Table):
     tags: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, default=list)
     notes = UnicodeAttribute(default="")
     favorite = BooleanAttribute(default=False)
-    markers = JSONAttribute(default=list)  # [{"at": seconds, "label"}], in order; too long for lists
+    markers = JSONAttribute(default=list)  # of Marker, in order; too long for lists
     attempt = UnicodeAttribute()
     upload_id = UnicodeAttribute(null=True)  # of the attempt's multipart upload, until it is put together
     begun_at = UnicodeAttribute(null=True)  # the attempt, where that was not with the row
@@ -97,8 +115,7 @@ class Recording(Table):
     kept_size = IntegerAttribute(null=True)  # bytes of the kept object, where `size` may be another
     # `leftover`s: attempts that are over, whose objects go before the next step of this recording.
     discarded: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, null=True)
-    # Links to it: [{"id": as Share has it, "expires_at": seconds since 1970, "excerpt": whether of a part of it}]
-    shares = JSONAttribute(null=True)
+    shares = JSONAttribute(null=True)  # links to it, of ShareEntry
     # What analyse.py finds, all absent until then. A row that is not heard yet counts the tries.
     tries = IntegerAttribute(null=True)
     playable = BooleanAttribute(null=True)
@@ -150,9 +167,10 @@ class Recording(Table):
         """An empty object, whose event makes the handler cut that part."""
         return self.key_of(f"{share_id}.order")
 
-    def share(self, share_id: str) -> dict[str, Any] | None:
+    def share(self, share_id: str) -> ShareEntry | None:
         """Its entry of this share."""
-        return next((share for share in self.shares or [] if share["id"] == share_id), None)
+        entries: list[ShareEntry] = self.shares or []
+        return next((entry for entry in entries if entry["id"] == share_id), None)
 
     @property
     def excerpt_keys(self) -> list[str]:

@@ -1,6 +1,6 @@
 """Links to recordings, in the table `users`."""
 
-from typing import Any
+from typing import TypedDict
 
 from django.conf import settings
 from pynamodb.attributes import (
@@ -9,6 +9,14 @@ from pynamodb.attributes import (
 )
 
 from aws.dynamo import IntegerAttribute, TokenRow
+
+
+class ShareEntry(TypedDict):
+    """What a recording says of a share."""
+
+    id: str  # as Share has it
+    expires_at: int  # seconds since 1970
+    excerpt: bool  # whether it is of a part
 
 
 class Share(TokenRow):
@@ -35,6 +43,6 @@ class Share(TokenRow):
         return self.start is not None
 
     @property
-    def entry(self) -> dict[str, Any]:
+    def entry(self) -> ShareEntry:
         """What its recording says of it."""
         return {"id": self.public_id, "expires_at": self.expires_at, "excerpt": self.is_excerpt}

@@ -7,7 +7,7 @@ it. The recording's row lists its shares, so whatever ends the recording finds t
 import time
 import unicodedata
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from aws import presign, s3
 from aws.dynamo import find_all
@@ -16,13 +16,24 @@ from lib.problems import Problem, invalid, not_found
 from lib.secrets import TOKEN, hashed, new_token
 from recordings import pacing
 from recordings.library import ID, find, leave_to_sweep, present, settle
-from recordings.models import Excerpt, Ledger, Recording, Share
+from recordings.models import Excerpt, Ledger, Recording, Share, ShareEntry
 from recordings.shares.transactions import set_shares
 
 MOST = 20  # living shares of one recording
 
 
-def create(user_id: str, id: str, wanted: dict[str, Any]) -> tuple[Share, str]:
+class Wanted(TypedDict):
+    """What a share shall be. Moments are seconds of the recording."""
+
+    expires_at: int  # seconds since 1970
+    password: NotRequired[str]
+    made_here: NotRequired[bool]  # the password
+    at: NotRequired[float]
+    start: NotRequired[float]
+    end: NotRequired[float]
+
+
+def create(user_id: str, id: str, wanted: Wanted) -> tuple[Share, str]:
     """A new share of the recording, and its token, which nobody can see again.
 
     `wanted` holds expires_at (seconds since 1970) and, where given, password, at, start and end. Raises 404 also for
@@ -64,7 +75,7 @@ def look_up(user_id: str, id: str) -> tuple[Recording, Ledger | None]:
     return present(row), ledger if ledger and not ledger.closed else None
 
 
-def new_share(user_id: str, id: str, token: str, wanted: dict[str, Any]) -> Share:
+def new_share(user_id: str, id: str, token: str, wanted: Wanted) -> Share:
     share = Share.bare(hashed(token), user_id=user_id, recording_id=id, created_at=now())
     share.expires_at, share.at = wanted["expires_at"], wanted.get("at")
     share.start, share.end = wanted.get("start"), wanted.get("end")
@@ -98,7 +109,7 @@ def order(row: Recording, share: Share) -> None:
     s3.save(row.order_key(share.public_id), b"", "application/octet-stream")
 
 
-def living_shares(row: Recording, *, seconds: float = 0) -> list[dict[str, Any]]:
+def living_shares(row: Recording, *, seconds: float = 0) -> list[ShareEntry]:
     """Those entries of the recording that will not have expired in so many `seconds`."""
     return [entry for entry in row.shares or [] if entry["expires_at"] > time.time() + seconds]
 

@@ -2,7 +2,7 @@
 
 import datetime
 import time
-from typing import Any
+from typing import Any, TypedDict
 
 from rest_framework import serializers
 
@@ -10,6 +10,7 @@ from lib.clock import stamp
 from lib.fields import Flag, Moment, Number, StrictSerializer, Text
 from lib.secrets import new_password
 from recordings.models import Share
+from recordings.shares.links import Wanted
 
 DEFAULT_DAYS = 7
 SKEW = datetime.timedelta(minutes=5)  # by which a caller's clock may be ahead
@@ -44,7 +45,7 @@ def error(field: str, code: str, detail: str) -> serializers.ValidationError:
     return serializers.ValidationError({field: [serializers.ErrorDetail(detail, code)]})
 
 
-class ShareCreateSerializer(StrictSerializer):
+class ShareCreateSerializer(StrictSerializer[Wanted]):
     expires_at = Moment(required=False, help_text="At most a year from now. Defaults to 7 days from now.")
     password = Text(
         min_length=8, max_length=128, trim_whitespace=False, required=False, help_text="Asked for before listening."
@@ -89,7 +90,20 @@ class ShareCreateSerializer(StrictSerializer):
         return attrs
 
 
-class ShareSerializer(serializers.Serializer[dict[str, Any]]):
+class Shown(TypedDict):
+    """What its owner sees of a share."""
+
+    id: str
+    created_at: str
+    expires_at: str
+    has_password: bool
+    at: float | None
+    start: float | None
+    end: float | None
+    status: str
+
+
+class ShareSerializer(serializers.Serializer[Shown]):
     id = serializers.CharField()
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField()
@@ -110,11 +124,11 @@ class NewShareSerializer(ShareSerializer):
     )
 
 
-class SharesSerializer(serializers.Serializer[dict[str, Any]]):
+class SharesSerializer(serializers.Serializer[dict[str, list[Shown]]]):
     results = ShareSerializer(many=True)
 
 
-def share(row: Share) -> dict[str, Any]:
+def share(row: Share) -> Shown:
     expires_at = stamp(datetime.datetime.fromtimestamp(row.expires_at, datetime.UTC))
     return {
         "id": row.public_id,

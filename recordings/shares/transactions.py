@@ -8,13 +8,13 @@ from pynamodb.transactions import TransactWrite
 
 from aws.dynamo import commit, transaction
 from lib.clock import days_from_now, now, stamp
-from recordings.models import Excerpt, Ledger, Recording, Share
+from recordings.models import Excerpt, Ledger, Recording, Share, ShareEntry
 from recordings.transactions import change
 
 CUT_DAYS = 1 / 24  # how long S3's event has to bring an excerpt before the sweep cuts it itself
 
 
-def set_shares(row: Recording, ledger: Ledger, kept: list[dict[str, Any]], new: Share | None = None) -> Recording:
+def set_shares(row: Recording, ledger: Ledger, kept: list[ShareEntry], new: Share | None = None) -> Recording:
     """Let the recording have the shares `kept` (entries of its own) and `new`, and no others. Excerpts of those that
     go are due at once: their objects may be deleted from here on.
     """

@@ -12,12 +12,13 @@ from accounts.models import Session
 from aws import functions, presign
 from operations import decode_function
 from operations.lambda_handler import handler
+from recordings.analysis.orders import Order
 from recordings.models import Excerpt, Work
 from tests.client import Client, send, sign_up
 from tests.deploy.conftest import REGION, physical, translated
 from tests.deploy.iam import Role, acting_as
 from tests.deploy.jobs import LARGE, close_account, main_job, put_parts
-from tests.recordings.test_orders import Http, Order
+from tests.recordings.test_orders import Http
 from tests.recordings.test_sharing import expire
 from tests.sound import encode, tone
 from tests.state import LONG_AGO, failing, kept, make_due, remains, row, work
@@ -118,7 +119,7 @@ def orders(settings: Settings, monkeypatch: pytest.MonkeyPatch, event_role: Role
         call(function, order)
         found.append(order)
 
-    def ask(key: str, **how: Any) -> dict[str, Any]:
+    def ask(key: str, **how: Any) -> presign.Form:
         event_role.ask(("s3:PutObject", f"arn:aws:s3:::{settings.RECORDINGS_BUCKET}/{key}", ()))
         return sign(key, **how)
 

@@ -40,8 +40,9 @@ def child(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
     monkeypatch.setattr(decoding, "START", beginning + answer + program)
 
 
-def asked(**order: Any) -> dict[str, Any]:
-    return decoding.ask(Held(SOUND), {"task": "read", "seconds": 60.0, "cpu": 60, **order})
+def asked(**more: Any) -> Any:
+    order: Any = {"task": "read", "seconds": 60.0, "cpu": 60, **more}
+    return decoding.ask(Held(SOUND), order)
 
 
 @pytest.mark.parametrize("name", ["speech.m4a", "speech.webm"])

@@ -17,6 +17,7 @@ from operations.fsck import check as verifying
 from operations.fsck import repair
 from recordings import uploads
 from recordings.models import Ledger, Recording
+from recordings.serializers import CreateSerializer
 from tests.client import Client, declare, send
 from tests.recordings.test_events import send_parts, tell
 from tests.recordings.test_verifying import kinds, lose_row, verify
@@ -42,7 +43,8 @@ class Phone:
 
     def begin_in_a_page(self) -> Recording:
         """A page with Uppy begins the same upload, in parts."""
-        uploads.declare(self.client.user_id, declare(AUDIO), any_parts=True)
+        declared = CreateSerializer.read(declare(AUDIO))
+        uploads.declare(self.client.user_id, declared, any_parts=True)
         found: Recording = kept(self.client.user_id, self.id)
         return found
 

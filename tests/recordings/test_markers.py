@@ -5,11 +5,16 @@ from typing import Any
 import pytest
 
 from recordings.markers import webvtt
+from recordings.models import Marker
 from tests.client import Client
 from tests.state import kept
 
-MARKERS = [{"at": 75.5, "label": "Chapter <2> & more"}, {"at": 0.0, "label": "시작"}, {"at": 3661.0004, "label": "끝"}]
-SORTED = [MARKERS[1], MARKERS[0], {"at": 3661.0, "label": "끝"}]
+MARKERS: list[Marker] = [
+    {"at": 75.5, "label": "Chapter <2> & more"},
+    {"at": 0.0, "label": "시작"},
+    {"at": 3661.0004, "label": "끝"},
+]
+SORTED: list[Marker] = [MARKERS[1], MARKERS[0], {"at": 3661.0, "label": "끝"}]
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from operations.decode_function import StoreError
 from operations.lambda_handler import handler
 from operations.sweep import sweep
 from recordings.analysis import analyse
-from recordings.analysis.orders import MOST_BODY, SALT
+from recordings.analysis.orders import MOST_BODY, SALT, Order
 from recordings.models import Excerpt, Recording, Share
 from tests.client import Client
 from tests.recordings.test_decoding import LIES, TRUE
@@ -29,7 +29,6 @@ from tests.state import LONG_AGO, calls, check_books, kept, make_due, objects, s
 
 QUEUE = "arn:aws:sqs:ap-northeast-2:123456789012:answers"
 SOUND = encode(tone(2, 8000), "wav, mu-law")
-Order = dict[str, Any]
 
 
 class Http:
@@ -298,7 +297,7 @@ def test_the_form_takes_one_file_of_so_many_bytes(
     assert ["content-length-range", 1, 2**20 + 64_000] in policy["conditions"]
 
 
-def decode_policy(form: dict[str, Any]) -> dict[str, Any]:
+def decode_policy(form: Mapping[str, Any]) -> dict[str, Any]:
     import base64
 
     found: dict[str, Any] = json.loads(base64.b64decode(form["fields"]["policy"]))
