@@ -5,13 +5,15 @@ import logging
 import re
 
 from aws import s3
+from aws.dynamo import find_at_once
+from aws.retry import retry_on_conflict
 from aws.s3 import Listed, Stored
 from lib.problems import Problem, unavailable
 from recordings.adoption import adopt
 from recordings.analysis.analyse import hear
 from recordings.completion import complete, verify
 from recordings.keys import EXCERPT, place_of
-from recordings.models import Change, Ledger, Recording
+from recordings.models import Change, Grave, Ledger, Recording, life_of
 from recordings.shares.excerpts import fill_order
 from recordings.trash import finish_purge
 from recordings.uploads import clear
@@ -19,6 +21,7 @@ from recordings.uploads import clear
 log = logging.getLogger(__name__)
 
 LOOKS = 5  # at an object whose recording changes meanwhile
+AGAIN = "again"
 
 
 def object_created(key: str) -> str:
@@ -27,16 +30,16 @@ def object_created(key: str) -> str:
     if not match:
         return "foreign"
     for _ in range(LOOKS):
-        if (outcome := settle_created(key, match)) != "adopted":
+        if (outcome := settle_created(key, match)) != AGAIN:
             return outcome
     raise unavailable()
 
 
 def settle_created(key: str, match: re.Match[str]) -> str:
-    """Returns `adopted` where the recording may have a copy by now, so that this object has to be looked at again."""
+    """Returns AGAIN where this object has to be looked at again: the recording may have a copy of it by now."""
     row = Recording.find(match["id"], match["user_id"])
     if row is None or key not in (row.key, row.stored_key, *row.excerpt_keys):
-        return settle_stray(key, match, row)
+        return settle_stray(key, match)
     try:
         if row.status == "purging":
             finish_purge(row.user_id, row.id)
@@ -68,16 +71,31 @@ def settle_excerpt(row: Recording, match: re.Match[str]) -> str:
 # that the operator can have it back.
 
 
-def settle_stray(key: str, match: re.Match[str], row: Recording | None) -> str:
+def settle_stray(key: str, match: re.Match[str]) -> str:
+    """Returns AGAIN where a row names the object by now."""
     if (stored := s3.stat(key)) is None:
         return "gone"  # as what was purged long ago
-    ledger = Ledger.find(match["user_id"], 0)
-    if match.re is EXCERPT or ledger is None or ledger.closed:  # without a ledger: closed long ago, or lost
+    if match.re is EXCERPT:
         return remove(key)
-    purged = Change.purged(match["user_id"], match["id"], match["attempt"])
+    user_id, id, attempt = match["user_id"], match["id"], match["attempt"]
+    row, ledger, grave = look(user_id, id, attempt)
+    if row and key in (row.key, row.stored_key):
+        return AGAIN
+    if ledger is None or ledger.closed:  # without a ledger: closed long ago, or lost
+        return remove(key)
     if row and row.status != "purging":
+        other = row.life != life_of(attempt)
+        purged = other and (bool(grave) or Change.searched(user_id, id, attempt))
         return settle_beside(key, row, stored, purged=purged)
-    return remove(key) if purged else leave(match["user_id"], match["id"])
+    return remove(key) if grave or Change.searched(user_id, id, attempt) else leave(user_id, id)
+
+
+@retry_on_conflict
+def look(user_id: str, id: str, attempt: str) -> tuple[Recording | None, Ledger | None, Grave | None]:
+    """What tells whose an object is, at one moment: half a purge could look like none. One TransactGetItems."""
+    place = Grave.place(id, life_of(attempt))
+    row, ledger, grave = find_at_once((Recording, id, user_id), (Ledger, user_id, 0), (Grave, user_id, place))
+    return row, ledger, grave
 
 
 def settle_beside(key: str, row: Recording, stored: Stored, *, purged: bool | None) -> str:
@@ -86,7 +104,7 @@ def settle_beside(key: str, row: Recording, stored: Stored, *, purged: bool | No
         row = verify(row.user_id, row.id)
     wanting = row.status in ("uploading", "mismatch") and purged is False and key not in dict(row.leftovers)
     if wanting and (source := proven(key, stored, row.sha256)):
-        return "adopted" if adopt(row, source) else remove(key)
+        return AGAIN if adopt(row, source) else remove(key)
     if row.status == "uploading" or s3.stat(row.stored_key):
         return remove(key)
     return leave(row.user_id, row.id)

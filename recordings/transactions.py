@@ -18,7 +18,7 @@ from pynamodb.transactions import TransactWrite
 from aws.dynamo import Conflict, commit, transaction
 from lib.clock import now
 from lib.logs import count
-from recordings.models import Change, Excerpt, Ledger, Recording, Share, Work, due_shard, used_bytes
+from recordings.models import Change, Excerpt, Grave, Ledger, Recording, Share, Work, due_shard, used_bytes
 
 log = logging.getLogger(__name__)
 
@@ -173,6 +173,8 @@ def _book(
     if deleted:
         row.deleted, row.expires_at = True, int(time.time()) + TOMBSTONE_DAYS * 86400
         row.life, row.lost = life, None if life else True
+        if life:
+            write.save(Grave.of(row.user_id, id, life, expires_at=row.expires_at))
     write.save(row, Change.user_id.does_not_exist())
 
 
@@ -280,7 +282,8 @@ def erase_rows(user_id: str, go_on: Callable[[], bool]) -> bool:
     """Delete a closed account's recordings and changes, but for the ledger. Asks before each batch whether it shall
     `go_on`, and returns whether it came to the end.
     """
-    rows = iter(Change.query(user_id, Change.version >= 1, consistent_read=True))
+    graves, notes = Change.version < 0, Change.version >= 1  # all but the ledger
+    rows = (row for part in (graves, notes) for row in Change.query(user_id, part, consistent_read=True))
     while batch := list(itertools.islice(rows, BATCH)):
         if not go_on():
             return False

@@ -1,7 +1,7 @@
 """The rows of recordings, their changes and their shares."""
 
 from recordings.models.allowance import Allowance
-from recordings.models.changes import Change, Ledger, life_of
+from recordings.models.changes import Change, Grave, Ledger, life_of
 from recordings.models.due import OLD_SHARDS, SHARDS, Excerpt, Work, due_shard, stands_in
 from recordings.models.recording import MULTIPART, STATUSES, Declaration, Marker, Recording, used_bytes
 from recordings.models.shares import Share, ShareEntry
@@ -15,6 +15,7 @@ __all__ = [
     "Change",
     "Declaration",
     "Excerpt",
+    "Grave",
     "Ledger",
     "Marker",
     "Recording",

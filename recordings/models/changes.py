@@ -1,5 +1,6 @@
 """The table `changes`: what happened to an account's recordings, and what they use. Written by transactions.py."""
 
+import hashlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,8 +38,18 @@ class Change(Table):
     @classmethod
     def purged(cls, user_id: str, recording_id: str, attempt: str) -> bool | None:
         """Whether this attempt was purged, as far back as tombstones go; None where the recording's newest change is a
-        tombstone that says neither whose it is nor that it is none's. One Query for each MB, the newest first.
+        tombstone that says neither whose it is nor that it is none's.
+
+        One GetItem where a Grave says so. Only for what has none, as purges of earlier versions of Recorder, one Query
+        for each MB of the account's changes, the newest first.
         """
+        if Grave.find(user_id, Grave.place(recording_id, life_of(attempt))):
+            return True
+        return cls.searched(user_id, recording_id, attempt)
+
+    @classmethod
+    def searched(cls, user_id: str, recording_id: str, attempt: str) -> bool | None:
+        """`purged` from the tombstones alone."""
         notes = cls.query(
             user_id,
             cls.version >= 1,
@@ -70,6 +81,31 @@ class Change(Table):
         """Every change row of an account, in order, or those of one recording. One Query for each MB."""
         only = cls.recording_id == recording_id if recording_id else None
         yield from cls.query(user_id, cls.version >= 1, only, consistent_read=True)
+
+
+class Grave(Table):
+    """That the attempts of one life of a recording were purged, where one GetItem finds it. Comes with the tombstone
+    and expires with it. Its `version` is negative, so that no list of changes has it.
+    """
+
+    class Meta:
+        table_name = settings.CHANGES_TABLE
+
+    user_id = UnicodeAttribute(hash_key=True)
+    version = IntegerAttribute(range_key=True)
+    recording_id = UnicodeAttribute()
+    life = UnicodeAttribute()
+    expires_at = IntegerAttribute()  # seconds since 1970, for DynamoDB's TTL
+
+    @staticmethod
+    def place(recording_id: str, life: str) -> int:
+        """120 bits of a hash, negative: DynamoDB's numbers have 38 digits."""
+        return -1 - int(hashlib.sha256(f"{recording_id}:{life}".encode()).hexdigest()[:30], 16)
+
+    @classmethod
+    def of(cls, user_id: str, recording_id: str, life: str, *, expires_at: int | None = None) -> "Grave":
+        place = cls.place(recording_id, life)
+        return cls(user_id, place, recording_id=recording_id, life=life, expires_at=expires_at)
 
 
 class Ledger(Table):

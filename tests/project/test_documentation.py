@@ -94,7 +94,7 @@ def test_everything_that_carry_over_does_is_explained() -> None:
 
 
 def test_everything_that_verify_storage_finds_is_explained() -> None:
-    kinds = re.compile(r'"((?:dangling|foreign|leftover|missing|no|orphan|stale|wrong)_[a-z]+|unreadable)"')
+    kinds = re.compile(r'"((?:dangling|foreign|half|leftover|missing|no|orphan|stale|unlisted|wrong)_[a-z]+|unreadable)"')
     found = set(kinds.findall("".join(path.read_text() for path in (ROOT / "operations/fsck").glob("*.py"))))
     assert found == explained("What it finds")
     assert len(found) > 10

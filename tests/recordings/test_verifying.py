@@ -14,7 +14,7 @@ from django.core.management import call_command
 from aws import s3 as storage
 from operations.fsck import check
 from operations.sweep import sweep
-from recordings.models import Change, Ledger, Recording, due_shard
+from recordings.models import Change, Grave, Ledger, Recording, due_shard
 from tests.client import Client, declare, send
 from tests.recordings.test_events import tell
 from tests.state import TABLES, calls, check_books, kept, make_due, meanwhile, objects, row, snapshot
@@ -484,6 +484,7 @@ def test_a_tombstone_that_does_not_say_whose_it_is_deletes_nothing(alice: Client
     purge(alice, ready.id)
     (note,) = Change.all_of(alice.user_id, ready.id)
     note.update([Change.life.remove()])
+    Grave.of(ready.user_id, ready.id, ready.life).delete()
     put(ready.key, AUDIO)
     before = snapshot()
     assert kinds("--repair") == [("orphan_object", False)]
