@@ -39,7 +39,11 @@ export async function account(place) {
             "li",
             {},
             h("span", { class: "name" }, session.device_name || "–"),
-            h("span", { class: "quiet-text" }, session.current ? t("this_device") : t("seen", date(session.last_seen_at))),
+            h(
+              "span",
+              { class: "quiet-text" },
+              session.current ? t("this_device") : t("seen", date(session.last_seen_at)),
+            ),
             !session.current && h("button", { class: "quiet", onclick: end(session) }, t("sign_out_device")),
           ),
         ),
@@ -49,7 +53,9 @@ export async function account(place) {
       h(
         "select",
         { "aria-label": t("language"), onchange: (event) => choose(event.target.value) },
-        Object.entries(languages).map(([code, name]) => h("option", { value: code, selected: code === language }, name)),
+        Object.entries(languages).map(([code, name]) =>
+          h("option", { value: code, selected: code === language }, name),
+        ),
       ),
       h("h3", {}, t("export")),
       h("p", { class: "quiet-text" }, t("export_text")),

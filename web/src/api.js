@@ -55,7 +55,9 @@ export const remove = (path) => call("DELETE", path);
  * https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
  */
 function fleeting({ status, responseText }) {
-  return status === 403 || status === 409 || (status === 400 && /<Code>(ExpiredToken|RequestTimeout)</.test(responseText));
+  return (
+    status === 403 || status === 409 || (status === 400 && /<Code>(ExpiredToken|RequestTimeout)</.test(responseText))
+  );
 }
 
 /** PUT bytes to a presigned URL. XMLHttpRequest, for fetch tells no progress. */

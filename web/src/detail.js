@@ -3,8 +3,8 @@
 import { failed } from "./again.js";
 import { get, patch, post, remove } from "./api.js";
 import { confirmed, h, icon, say } from "./dom.js";
-import { player } from "./player.js";
 import { markers } from "./markers.js";
+import { player } from "./player.js";
 import { shares } from "./shares.js";
 import { bytes, clock, date, t } from "./words.js";
 
@@ -79,7 +79,12 @@ export function detail(recording, act) {
     const drop = async (tag) => (await edit({ tags: recording.tags.filter((each) => each !== tag) })) && showTags();
     tags.replaceChildren(
       ...recording.tags.map((tag) =>
-        h("button", { class: "tag", "aria-label": t("remove_tag", tag), onclick: () => drop(tag) }, tag, h("span", { "aria-hidden": "true" }, "×")),
+        h(
+          "button",
+          { class: "tag", "aria-label": t("remove_tag", tag), onclick: () => drop(tag) },
+          tag,
+          h("span", { "aria-hidden": "true" }, "×"),
+        ),
       ),
       field,
     );
@@ -115,7 +120,8 @@ export function detail(recording, act) {
   }
 
   const guarded = (work) => () => work().catch(failed);
-  const button = (name, words, work, kind = "quiet") => h("button", { class: kind, onclick: guarded(work) }, icon(name), t(words));
+  const button = (name, words, work, kind = "quiet") =>
+    h("button", { class: kind, onclick: guarded(work) }, icon(name), t(words));
 
   const facts = [
     date(recording.recorded_at),
@@ -135,7 +141,11 @@ export function detail(recording, act) {
       h(
         "div",
         { class: "row" },
-        h("button", { class: "quiet icon-only only-narrow", "aria-label": t("back"), onclick: () => act("back", recording) }, icon("back")),
+        h(
+          "button",
+          { class: "quiet icon-only only-narrow", "aria-label": t("back"), onclick: () => act("back", recording) },
+          icon("back"),
+        ),
         name,
         heart,
       ),

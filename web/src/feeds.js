@@ -3,8 +3,8 @@
 import { failed } from "./again.js";
 import { get, post, remove } from "./api.js";
 import { confirmed, h, icon, say } from "./dom.js";
-import { field } from "./shares.js";
 import { once } from "./once.js";
+import { field } from "./shares.js";
 import { date, t } from "./words.js";
 
 /** The section of the account page. It fills itself. */
@@ -45,8 +45,18 @@ export function feeds() {
     return h(
       "li",
       {},
-      h("span", { class: "about" }, h("span", { class: "name" }, feed.title), h("span", { class: "quiet-text" }, about)),
-      h("button", { class: "quiet", "aria-label": t("delete_feed", feed.title), onclick: forget }, icon("trash"), t("yes_delete")),
+      h(
+        "span",
+        { class: "about" },
+        h("span", { class: "name" }, feed.title),
+        h("span", { class: "quiet-text" }, about),
+      ),
+      h(
+        "button",
+        { class: "quiet", "aria-label": t("delete_feed", feed.title), onclick: forget },
+        icon("trash"),
+        t("yes_delete"),
+      ),
     );
   }
 

@@ -20,10 +20,20 @@ export class Library {
     this.pending = h("ul", { class: "list pending" });
     this.found = h("div", { class: "found" });
     this.more = h("button", { class: "quiet", hidden: true, onclick: () => this.load(true) }, t("more"));
-    this.search = h("input", { type: "search", "aria-label": t("search"), placeholder: t("search"), oninput: () => this.soon() });
+    this.search = h("input", {
+      type: "search",
+      "aria-label": t("search"),
+      placeholder: t("search"),
+      oninput: () => this.soon(),
+    });
     this.tag = h("select", { "aria-label": t("tags"), onchange: () => this.load() });
     this.empty = h("div", { class: "empty" });
-    this.clear = h("button", { class: "danger", hidden: true, onclick: () => this.purgeAll() }, icon("trash"), t("purge_all"));
+    this.clear = h(
+      "button",
+      { class: "danger", hidden: true, onclick: () => this.purgeAll() },
+      icon("trash"),
+      t("purge_all"),
+    );
     this.pane = h("div", { class: "pane" });
     this.tags = new Set();
     this.left = new Map(); // "shelf id" → when it left that shelf

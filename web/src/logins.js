@@ -28,11 +28,33 @@ export async function logins(again) {
         h(
           "li",
           {},
-          h("span", { class: "about" }, h("span", { class: "name" }, called(identity.provider)), h("span", { class: "quiet-text" }, identity.email ?? "")),
-          results.length > 1 && h("button", { class: "quiet", "aria-label": `${t("unlink")}: ${called(identity.provider)}`, onclick: () => unlink(identity) }, t("unlink")),
+          h(
+            "span",
+            { class: "about" },
+            h("span", { class: "name" }, called(identity.provider)),
+            h("span", { class: "quiet-text" }, identity.email ?? ""),
+          ),
+          results.length > 1 &&
+            h(
+              "button",
+              {
+                class: "quiet",
+                "aria-label": `${t("unlink")}: ${called(identity.provider)}`,
+                onclick: () => unlink(identity),
+              },
+              t("unlink"),
+            ),
         ),
       ),
     ),
-    offered && h("a", { class: "button", href: `/login/?link=1&account=${document.body.dataset.account}&next=${encodeURIComponent("/#/account")}` }, t("link_login")),
+    offered &&
+      h(
+        "a",
+        {
+          class: "button",
+          href: `/login/?link=1&account=${document.body.dataset.account}&next=${encodeURIComponent("/#/account")}`,
+        },
+        t("link_login"),
+      ),
   );
 }

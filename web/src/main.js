@@ -9,9 +9,25 @@ import * as store from "./store.js";
 import * as uploads from "./uploads.js";
 import { clock, date, language, t } from "./words.js";
 
-const VIEWS = { library: ["waves", "recordings"], favorites: ["heart", "favorites"], trash: ["trash", "trash"], account: ["user", "account"] };
+const VIEWS = {
+  library: ["waves", "recordings"],
+  favorites: ["heart", "favorites"],
+  trash: ["trash", "trash"],
+  account: ["user", "account"],
+};
 const ACCEPTED = /^(audio\/|video\/(mp4|webm)|application\/ogg)/;
-const TYPES = { amr: "audio/amr", caf: "audio/x-caf", flac: "audio/flac", m4a: "audio/mp4", mp3: "audio/mpeg", oga: "audio/ogg", ogg: "audio/ogg", opus: "audio/ogg", wav: "audio/wav", "3gp": "audio/3gpp" };
+const TYPES = {
+  amr: "audio/amr",
+  caf: "audio/x-caf",
+  flac: "audio/flac",
+  m4a: "audio/mp4",
+  mp3: "audio/mpeg",
+  oga: "audio/ogg",
+  ogg: "audio/ogg",
+  opus: "audio/ogg",
+  wav: "audio/wav",
+  "3gp": "audio/3gpp",
+};
 
 const EXTENSIONS = { "audio/webm": "webm", "audio/mp4": "m4a", "audio/ogg": "ogg" };
 
@@ -27,7 +43,10 @@ let leaving = null; // where to go, once nothing is being recorded
 const view = () => (location.hash.slice(2) in VIEWS ? location.hash.slice(2) : "library");
 
 const links = new Map(
-  Object.entries(VIEWS).map(([name, [picture, words]]) => [name, h("a", { href: `#/${name}` }, icon(picture), h("span", {}, t(words)))]),
+  Object.entries(VIEWS).map(([name, [picture, words]]) => [
+    name,
+    h("a", { href: `#/${name}` }, icon(picture), h("span", {}, t(words))),
+  ]),
 );
 
 function show() {
@@ -35,7 +54,8 @@ function show() {
     if (name === view()) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  if (view() === "account") account(main).catch(() => main.replaceChildren(h("p", { class: "empty" }, t("unreachable"))));
+  if (view() === "account")
+    account(main).catch(() => main.replaceChildren(h("p", { class: "empty" }, t("unreachable"))));
   else library.open(view());
 }
 
@@ -53,7 +73,13 @@ function alarm(words) {
 }
 
 function idle() {
-  const file = h("input", { type: "file", multiple: true, accept: "audio/*,video/mp4,video/webm,.amr,.caf,.opus", hidden: true, onchange: () => add(file.files) });
+  const file = h("input", {
+    type: "file",
+    multiple: true,
+    accept: "audio/*,video/mp4,video/webm,.amr,.caf,.opus",
+    hidden: true,
+    onchange: () => add(file.files),
+  });
   bar.replaceChildren(
     problem,
     h(
@@ -61,13 +87,23 @@ function idle() {
       { class: "row controls" },
       h("span", { class: "side" }, inputs()),
       h("button", { class: "record", "aria-label": t("record"), onclick: begin }, h("span", { class: "dot" })),
-      h("span", { class: "side" }, h("button", { class: "quiet add", onclick: () => file.click() }, icon("plus"), h("span", {}, t("add"))), file),
+      h(
+        "span",
+        { class: "side" },
+        h("button", { class: "quiet add", onclick: () => file.click() }, icon("plus"), h("span", {}, t("add"))),
+        file,
+      ),
     ),
   );
 }
 
 function inputs() {
-  const choice = h("select", { "aria-label": t("input"), class: "input", hidden: true, onchange: () => localStorage.setItem("input", choice.value) });
+  const choice = h("select", {
+    "aria-label": t("input"),
+    class: "input",
+    hidden: true,
+    onchange: () => localStorage.setItem("input", choice.value),
+  });
   navigator.mediaDevices?.enumerateDevices().then((devices) => {
     const microphones = devices.filter((device) => device.kind === "audioinput" && device.label);
     choice.hidden = microphones.length < 2;
@@ -87,7 +123,8 @@ async function begin() {
     running();
   } catch (error) {
     if (error.name === "NotAllowedError") alarm("refused");
-    else if (error.name === "NotFoundError" || !navigator.mediaDevices) problem.replaceChildren(h("h2", {}, t("no_microphone")));
+    else if (error.name === "NotFoundError" || !navigator.mediaDevices)
+      problem.replaceChildren(h("h2", {}, t("no_microphone")));
     else problem.replaceChildren(h("h2", {}, t("not_begun")), h("p", {}, error.message));
   } finally {
     beginning = false;
@@ -113,12 +150,19 @@ function running() {
   const state = h("span", { class: "state", role: "status" }, t("recording"));
   const pause = h("button", { class: "quiet", onclick: toggle }, icon("pause"), h("span", {}, t("pause")));
   const mark = h("button", { class: "quiet", onclick: add }, icon("flag"), h("span", {}, t("mark")));
-  const stop = h("button", { class: "record running", "aria-label": t("stop"), onclick: end }, h("span", { class: "square" }));
+  const stop = h(
+    "button",
+    { class: "record running", "aria-label": t("stop"), onclick: end },
+    h("span", { class: "square" }),
+  );
   const mine = take;
 
   function toggle() {
     mine.toggle();
-    pause.replaceChildren(icon(mine.paused ? "microphone" : "pause"), h("span", {}, t(mine.paused ? "resume" : "pause")));
+    pause.replaceChildren(
+      icon(mine.paused ? "microphone" : "pause"),
+      h("span", {}, t(mine.paused ? "resume" : "pause")),
+    );
     state.textContent = t(mine.paused ? "paused" : "recording");
     bar.classList.toggle("paused", mine.paused);
   }
@@ -176,7 +220,13 @@ function running() {
   bar.classList.add("live");
   bar.replaceChildren(
     problem,
-    h("div", { class: "row controls" }, h("span", { class: "side" }, state, time, level), stop, h("span", { class: "side buttons" }, mark, pause)),
+    h(
+      "div",
+      { class: "row controls" },
+      h("span", { class: "side" }, state, time, level),
+      stop,
+      h("span", { class: "side buttons" }, mark, pause),
+    ),
   );
   stop.focus();
   tick();
@@ -212,7 +262,8 @@ addEventListener("drop", (event) => {
 // The rest.
 
 addEventListener("keydown", (event) => {
-  if (!event.target.closest?.("input, textarea, select, button, a, dialog, [role=slider]")) library.chosen?.press(event);
+  if (!event.target.closest?.("input, textarea, select, button, a, dialog, [role=slider]"))
+    library.chosen?.press(event);
 });
 addEventListener("leave", ({ detail }) => {
   leaving = detail;

@@ -6,9 +6,22 @@ import { clock, t } from "./words.js";
 
 export function markers(recording, listen) {
   const list = h("ul", { class: "markers" });
-  const add = h("button", { class: "quiet", disabled: true, onclick: () => mark(listen.at()) }, icon("flag"), t("mark"));
+  const add = h(
+    "button",
+    { class: "quiet", disabled: true, onclick: () => mark(listen.at()) },
+    icon("flag"),
+    t("mark"),
+  );
   const exported = ["webvtt", "audacity"].map((form) =>
-    h("a", { class: "quiet-text", download: `${recording.name}.${form === "webvtt" ? "vtt" : "txt"}`, href: `/api/v1/recordings/${recording.id}/markers/?as=${form}` }, form === "webvtt" ? "WebVTT" : "Audacity"),
+    h(
+      "a",
+      {
+        class: "quiet-text",
+        download: `${recording.name}.${form === "webvtt" ? "vtt" : "txt"}`,
+        href: `/api/v1/recordings/${recording.id}/markers/?as=${form}`,
+      },
+      form === "webvtt" ? "WebVTT" : "Audacity",
+    ),
   );
   let known = null;
   let writing = Promise.resolve();
@@ -31,7 +44,8 @@ export function markers(recording, listen) {
   }
 
   function mark(at) {
-    if (known && known.length < 200) save([...known, { at: Math.round(at * 1000) / 1000, label: t("marker", known.length + 1) }]);
+    if (known && known.length < 200)
+      save([...known, { at: Math.round(at * 1000) / 1000, label: t("marker", known.length + 1) }]);
   }
 
   function item(marker) {
@@ -50,9 +64,17 @@ export function markers(recording, listen) {
     return h(
       "li",
       {},
-      h("button", { class: "quiet at", "aria-label": t("go_to", moment), onclick: () => listen.seek(marker.at) }, moment),
+      h(
+        "button",
+        { class: "quiet at", "aria-label": t("go_to", moment), onclick: () => listen.seek(marker.at) },
+        moment,
+      ),
       label,
-      h("button", { class: "quiet icon-only", "aria-label": t("remove_marker", moment), onclick: () => save(others()) }, icon("trash")),
+      h(
+        "button",
+        { class: "quiet icon-only", "aria-label": t("remove_marker", moment), onclick: () => save(others()) },
+        icon("trash"),
+      ),
     );
   }
 
@@ -67,5 +89,8 @@ export function markers(recording, listen) {
     () => {},
   );
   for (const link of exported) link.hidden = true;
-  return { add: mark, element: h("section", {}, h("div", { class: "head" }, h("h2", {}, t("markers")), exported, add), list) };
+  return {
+    add: mark,
+    element: h("section", {}, h("div", { class: "head" }, h("h2", {}, t("markers")), exported, add), list),
+  };
 }

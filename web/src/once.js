@@ -4,7 +4,13 @@ import { h, icon, say } from "./dom.js";
 import { t } from "./words.js";
 
 export function once(url, label) {
-  const field = h("input", { class: "url", readOnly: true, value: url, "aria-label": label, onfocus: () => field.select() });
+  const field = h("input", {
+    class: "url",
+    readOnly: true,
+    value: url,
+    "aria-label": label,
+    onfocus: () => field.select(),
+  });
 
   async function copy() {
     try {
@@ -25,7 +31,13 @@ export function once(url, label) {
       { class: "row" },
       field,
       h("button", { class: "primary", type: "button", onclick: copy }, icon("copy"), t("copy")),
-      navigator.share && h("button", { class: "quiet", type: "button", onclick: () => navigator.share({ url }).catch(() => {}) }, icon("share"), t("send")),
+      navigator.share &&
+        h(
+          "button",
+          { class: "quiet", type: "button", onclick: () => navigator.share({ url }).catch(() => {}) },
+          icon("share"),
+          t("send"),
+        ),
     ),
   );
 }

@@ -9,7 +9,10 @@ const BAR = 3; // CSS pixels for each bar of the waveform, and one more between 
 
 /** `mark` is called with the moment that the key M marks. */
 export function player(recording, mark) {
-  const audio = h("audio", { preload: "metadata", src: `/api/v1/recordings/${recording.id}/download/?disposition=inline` });
+  const audio = h("audio", {
+    preload: "metadata",
+    src: `/api/v1/recordings/${recording.id}/download/?disposition=inline`,
+  });
   const canvas = h("canvas", { "aria-hidden": "true" });
   const slider = h("div", { class: "waveform", role: "slider", tabIndex: 0, "aria-label": t("position") }, canvas);
   const now = h("output", { class: "clock", "aria-hidden": "true" }, "0:00");
@@ -124,7 +127,10 @@ export function player(recording, mark) {
       frame();
     });
   }
-  audio.addEventListener("error", () => (note.textContent = t(recording.playable === false ? "unplayable" : "no_player")));
+  audio.addEventListener(
+    "error",
+    () => (note.textContent = t(recording.playable === false ? "unplayable" : "no_player")),
+  );
   audio.addEventListener("durationchange", show);
   slider.addEventListener("keydown", press);
   slider.addEventListener("pointerdown", (event) => {

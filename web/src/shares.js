@@ -13,9 +13,16 @@ const AGAIN = 3000; // ms until links whose part is being cut are looked up agai
 /** The dialog for `recording`, closed. `listen` is its player. `closed` is called when it has been closed. */
 export function shares(recording, listen, closed) {
   const path = `recordings/${recording.id}/shares/`;
-  const expiry = h("select", {}, Object.keys(DAYS).map((name) => h("option", { value: name, selected: name === "week" }, t(`for_${name}`))));
+  const expiry = h(
+    "select",
+    {},
+    Object.keys(DAYS).map((name) => h("option", { value: name, selected: name === "week" }, t(`for_${name}`))),
+  );
   const password = h("input", { minlength: "8", maxlength: "128", autocomplete: "off", spellcheck: "false" });
-  const invent = h("input", { type: "checkbox", onchange: () => ((password.disabled = invent.checked), (password.value = "")) });
+  const invent = h("input", {
+    type: "checkbox",
+    onchange: () => ((password.disabled = invent.checked), (password.value = "")),
+  });
   const from = moment("part_from", "from_here");
   const to = moment("part_to", "to_here");
   const begin = h("input", { type: "checkbox" });
@@ -28,12 +35,21 @@ export function shares(recording, listen, closed) {
 
   const dialog = h(
     "dialog",
-    { class: "share", "aria-labelledby": "share-title", onclose: closed, onkeydown: (event) => event.key === "Escape" && (event.stopPropagation(), dialog.close()) },
+    {
+      class: "share",
+      "aria-labelledby": "share-title",
+      onclose: closed,
+      onkeydown: (event) => event.key === "Escape" && (event.stopPropagation(), dialog.close()),
+    },
     h(
       "div",
       { class: "head" },
       h("h2", { id: "share-title", tabIndex: -1 }, t("share")),
-      h("button", { class: "quiet icon-only", type: "button", "aria-label": t("close_dialog"), onclick: () => dialog.close() }, icon("cross")),
+      h(
+        "button",
+        { class: "quiet icon-only", type: "button", "aria-label": t("close_dialog"), onclick: () => dialog.close() },
+        icon("cross"),
+      ),
     ),
     h("p", { class: "quiet-text" }, t("share_text")),
     h(
@@ -53,10 +69,24 @@ export function shares(recording, listen, closed) {
 
   /** A field for a moment of the recording, and a button that takes it from the player. */
   function moment(label, button) {
-    const input = h("input", { "aria-label": t(label), size: "7", inputmode: "decimal", oninput: () => input.setCustomValidity("") });
-    const here = h("button", { class: "quiet", type: "button", onclick: () => set(listen.at()) }, icon("flag"), t(button));
+    const input = h("input", {
+      "aria-label": t(label),
+      size: "7",
+      inputmode: "decimal",
+      oninput: () => input.setCustomValidity(""),
+    });
+    const here = h(
+      "button",
+      { class: "quiet", type: "button", onclick: () => set(listen.at()) },
+      icon("flag"),
+      t(button),
+    );
     const set = (at) => ((input.value = exact(at)), input.setCustomValidity(""));
-    return { element: h("span", { class: "moment" }, h("span", { "aria-hidden": "true" }, t(label)), input, here), input, set };
+    return {
+      element: h("span", { class: "moment" }, h("span", { "aria-hidden": "true" }, t(label)), input, here),
+      input,
+      set,
+    };
   }
 
   /** What the form says, as the API takes it. null where something in it is no moment. */
@@ -86,7 +116,8 @@ export function shares(recording, listen, closed) {
     try {
       const share = await post(path, values);
       made.replaceChildren(once(share.url, t("link")));
-      if (share.password) made.append(h("p", { class: "told" }, `${t("password")}: `, h("strong", {}, share.password)));
+      if (share.password)
+        made.append(h("p", { class: "told" }, `${t("password")}: `, h("strong", {}, share.password)));
       made.querySelector(".primary").focus();
       password.value = "";
       password.disabled = invent.checked = false;
@@ -101,8 +132,11 @@ export function shares(recording, listen, closed) {
   async function load() {
     const { results } = await get(path);
     if (!dialog.open) return;
-    list.replaceChildren(...(results.length ? results.toReversed().map(item) : [h("li", { class: "quiet-text" }, t("no_links"))]));
-    if (results.some((share) => share.status === "preparing")) setTimeout(() => dialog.open && dialog.isConnected && load().catch(() => {}), AGAIN);
+    list.replaceChildren(
+      ...(results.length ? results.toReversed().map(item) : [h("li", { class: "quiet-text" }, t("no_links"))]),
+    );
+    if (results.some((share) => share.status === "preparing"))
+      setTimeout(() => dialog.open && dialog.isConnected && load().catch(() => {}), AGAIN);
   }
 
   function item(share) {
@@ -123,8 +157,17 @@ export function shares(recording, listen, closed) {
     return h(
       "li",
       {},
-      h("span", { class: "about" }, h("span", {}, t("until", date(share.expires_at))), h("span", { class: "quiet-text" }, about.filter(Boolean).join(" · "))),
-      h("button", { class: "quiet", type: "button", "aria-label": t("revoke_until", date(share.expires_at)), onclick: revoke }, t("revoke")),
+      h(
+        "span",
+        { class: "about" },
+        h("span", {}, t("until", date(share.expires_at))),
+        h("span", { class: "quiet-text" }, about.filter(Boolean).join(" · ")),
+      ),
+      h(
+        "button",
+        { class: "quiet", type: "button", "aria-label": t("revoke_until", date(share.expires_at)), onclick: revoke },
+        t("revoke"),
+      ),
     );
   }
 
@@ -147,5 +190,10 @@ export function shares(recording, listen, closed) {
 
 /** A control with its words, and what else there is to say of it. */
 export function field(label, control, hint) {
-  return h("label", { class: "field" }, h("span", {}, label, hint && h("span", { class: "quiet-text" }, ` ${hint}`)), control);
+  return h(
+    "label",
+    { class: "field" },
+    h("span", {}, label, hint && h("span", { class: "quiet-text" }, ` ${hint}`)),
+    control,
+  );
 }

@@ -149,7 +149,8 @@ async function parts(recording, upload, blob, sent) {
 }
 
 async function proven(id) {
-  for (const take of await store.all()) if (take.state === "sent" && take.recording === id) await store.forget(take.id);
+  for (const take of await store.all())
+    if (take.state === "sent" && take.recording === id) await store.forget(take.id);
 }
 
 /** The recording once it is proven and has been listened to; as it is after a while if that takes longer. */
