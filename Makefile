@@ -11,6 +11,8 @@ READY := .venv/ready
 # The stand-ins of tests/image/bases.sh have the bases' names and no digest.
 STANDINS = $(shell sed -n 's/^ARG \([A-Z]*=[^@]*\).*/--build-arg \1/p' Dockerfile)
 PAGE := web/static/web/app/main.js
+BIOME := web/node_modules/.bin/biome
+MODULES := web/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
 .PHONY: help run web test check lint format types imports audit lock pin schema schema-update integration load browser walk soak bench image image-test local-lambda deploy clean
@@ -29,14 +31,17 @@ test: $(READY) ## Run the unit tests, in two minutes
 check: $(READY) ## Run the longer unit tests: every schedule, every crash, long runs
 	$(PY) -m pytest -n auto -m "check and not soak" --ignore=tests/integration --ignore=tests/browser tests
 
-lint: $(READY) ## Check style and formatting
+lint: $(READY) $(MODULES) ## Check style and formatting: Python, the page's scripts (needs npm), shell, template.yaml
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	@if [ -x $(BIOME) ]; then $(BIOME) check --error-on-warnings; else echo "There is no npm here: JavaScript is left out."; fi
+	$(PY) -m tests.shell
 	.venv/bin/cfn-lint template.yaml
 
-format: $(READY) ## Put style and formatting right
+format: $(READY) $(MODULES) ## Put style and formatting right
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
+	@if [ -x $(BIOME) ]; then $(BIOME) check --write; else echo "There is no npm here: JavaScript is left out."; fi
 
 types: $(READY) ## Check types
 	LOCAL=true $(PY) -m mypy .
@@ -103,9 +108,13 @@ clean: ## Remove what can be made again; the recordings in .local/aws stay
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Without npm, Recorder runs without its page.
-$(PAGE): web/package.json web/package-lock.json $(wildcard web/src/*)
-	@if command -v npm >/dev/null; then cd web && npm ci --no-audit --no-fund --silent && npm run --silent build; \
+$(PAGE): $(MODULES) $(wildcard web/src/*)
+	@if command -v npm >/dev/null; then cd web && npm run --silent build; \
 	else echo "There is no npm here: the recorder page is left out."; fi
+
+# npm writes this file last of all. Without npm there is none, and each who needs it says what is left out.
+$(MODULES): web/package.json web/package-lock.json
+	@if command -v npm >/dev/null; then cd web && npm ci --no-audit --no-fund --silent; fi
 
 $(READY): requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Recorder needs Python 3.11 or newer. Try: make PYTHON=python3.13 …")'

@@ -3,6 +3,7 @@
 # test, and commit it; do it again when the bases have had updates that you want. Needs a registry.
 set -eu
 engine=${ENGINE:-docker} file=${1:-Dockerfile}
+# shellcheck disable=SC2013  # names have no blanks, and all are read before the file is written
 for name in $(sed -n 's/^ARG [A-Z]*=\([^@]*\).*/\1/p' "$file"); do
     "$engine" pull --quiet "$name" >/dev/null
     digest=$("$engine" image inspect --format '{{index .RepoDigests 0}}' "$name")

@@ -1,4 +1,4 @@
-"""Programs of `make audit` and `make lock`, installed once, into .local/tools/."""
+"""Programs of `make audit`, `make lint` and `make lock`, installed once, into .local/tools/."""
 
 import subprocess
 import venv

@@ -25,6 +25,7 @@ if ! buildah inspect --type image "$python" >/dev/null 2>&1; then
     chroot "$home/python" python3 -m pip install --quiet --no-cache-dir --target /var/runtime \
         --require-hashes -r /tmp/requirements-client.txt
     rm "$home/python/tmp/requirements-client.txt"
+    # shellcheck disable=SC2016  # the image's shell expands them
     printf '%s\n' '#!/bin/sh' 'export PYTHONPATH="${PYTHONPATH:-}:/var/runtime"' \
         'exec python3 -m awslambdaric "$1"' >"$home/python/lambda-entrypoint.sh"
     chmod 755 "$home/python/lambda-entrypoint.sh"

@@ -27,7 +27,7 @@ function configure() {
     cookies: { keys: ["tests only"] },
     enabledJWA: { idTokenSigningAlgValues: ["RS256", "ES256", "HS256"] },
     features: { devInteractions: { enabled: true } },
-    findAccount: (ctx, sub) => ({
+    findAccount: (_ctx, sub) => ({
       accountId: sub,
       claims: () => ({ sub, name: `Person ${sub}`, email: `${sub}@example.com`, email_verified: true }),
     }),

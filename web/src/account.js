@@ -13,8 +13,12 @@ export async function account(place) {
   const [me, devices, opening] = await Promise.all([get("accounts/me/"), get("accounts/sessions/"), logins(again)]);
   const guarded = (work) => () => work().catch(failed);
 
-  const end = (session) => guarded(async () => (await remove(`accounts/sessions/${session.session_id}/`), again()));
-  const endOthers = guarded(async () => (await remove("accounts/sessions/?scope=others"), again()));
+  const drop = async (path) => {
+    await remove(path);
+    return again();
+  };
+  const end = (session) => guarded(() => drop(`accounts/sessions/${session.session_id}/`));
+  const endOthers = guarded(() => drop("accounts/sessions/?scope=others"));
   const close = guarded(async () => {
     if (!(await confirmed(t("close_question"), t("yes_delete"), t("cancel")))) return;
     await remove("accounts/me/");

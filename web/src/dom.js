@@ -51,7 +51,11 @@ export function icon(name, filled = false) {
 export function say(text, wrong = false, undo = null) {
   const place = document.getElementById("said");
   const line = h("p", { class: wrong ? "wrong" : "" }, text);
-  if (undo) line.append(h("button", { class: "undo", onclick: () => (line.remove(), undo[1]()) }, undo[0]));
+  const takeBack = () => {
+    line.remove();
+    undo[1]();
+  };
+  if (undo) line.append(h("button", { class: "undo", onclick: takeBack }, undo[0]));
   place.replaceChildren(line);
   setTimeout(() => line.remove(), wrong || undo ? 9000 : 4000);
 }
@@ -59,9 +63,13 @@ export function say(text, wrong = false, undo = null) {
 /** Ask before what can't be undone. */
 export function confirmed(question, yes, no) {
   return new Promise((resolve) => {
+    const closed = () => {
+      dialog.remove();
+      resolve(dialog.returnValue === "yes");
+    };
     const dialog = h(
       "dialog",
-      { "aria-label": question, onclose: () => (dialog.remove(), resolve(dialog.returnValue === "yes")) },
+      { "aria-label": question, onclose: closed },
       h(
         "form",
         { method: "dialog" },

@@ -92,7 +92,8 @@ export class Library {
 
   /** Read a page; with `on` the next one. An answer that a newer question has overtaken is dropped. */
   async load(on = false) {
-    const asked = (this.asked = Symbol("question"));
+    const asked = Symbol("question");
+    this.asked = asked;
     const query = this.filters;
     if (on) query.set("cursor", this.cursor);
     let page;

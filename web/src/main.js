@@ -252,7 +252,9 @@ addEventListener("dragover", (event) => {
   event.preventDefault();
   cover.hidden = false;
 });
-addEventListener("dragleave", (event) => event.relatedTarget === null && (cover.hidden = true));
+addEventListener("dragleave", (event) => {
+  if (event.relatedTarget === null) cover.hidden = true;
+});
 addEventListener("drop", (event) => {
   event.preventDefault();
   cover.hidden = true;
@@ -277,7 +279,11 @@ addEventListener("used", showUsage);
 function network() {
   document.getElementById("network").textContent = navigator.onLine ? "" : t("offline");
 }
-addEventListener("online", () => (network(), show(), showUsage()));
+addEventListener("online", () => {
+  network();
+  show();
+  showUsage();
+});
 addEventListener("offline", network);
 
 document.documentElement.lang = language;

@@ -85,7 +85,10 @@ export function markers(recording, listen) {
   }
 
   get(`recordings/${recording.id}/`).then(
-    (full) => ((known = full.markers), show()),
+    (full) => {
+      known = full.markers;
+      show();
+    },
     () => {},
   );
   for (const link of exported) link.hidden = true;

@@ -146,7 +146,10 @@ export function player(recording, mark) {
   else if (recording.playable === null) note.textContent = t("listening");
   else
     get(`recordings/${recording.id}/waveform/`).then(
-      (heard) => ((wave = heard), show()),
+      (heard) => {
+        wave = heard;
+        show();
+      },
       () => {},
     );
 

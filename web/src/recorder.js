@@ -74,7 +74,8 @@ export class Take {
 
   write(data) {
     if (data.size) this.unkept.push(data);
-    return (this.writing = this.writing.then(() => this.keep()));
+    this.writing = this.writing.then(() => this.keep());
+    return this.writing;
   }
 
   /** Put into the store what is not there yet; a piece that doesn't fit is tried again with the next. */

@@ -21,7 +21,10 @@ export function shares(recording, listen, closed) {
   const password = h("input", { minlength: "8", maxlength: "128", autocomplete: "off", spellcheck: "false" });
   const invent = h("input", {
     type: "checkbox",
-    onchange: () => ((password.disabled = invent.checked), (password.value = "")),
+    onchange: () => {
+      password.disabled = invent.checked;
+      password.value = "";
+    },
   });
   const from = moment("part_from", "from_here");
   const to = moment("part_to", "to_here");
@@ -39,7 +42,11 @@ export function shares(recording, listen, closed) {
       class: "share",
       "aria-labelledby": "share-title",
       onclose: closed,
-      onkeydown: (event) => event.key === "Escape" && (event.stopPropagation(), dialog.close()),
+      onkeydown: (event) => {
+        if (event.key !== "Escape") return;
+        event.stopPropagation();
+        dialog.close();
+      },
     },
     h(
       "div",
@@ -81,7 +88,10 @@ export function shares(recording, listen, closed) {
       icon("flag"),
       t(button),
     );
-    const set = (at) => ((input.value = exact(at)), input.setCustomValidity(""));
+    const set = (at) => {
+      input.value = exact(at);
+      input.setCustomValidity("");
+    };
     return {
       element: h("span", { class: "moment" }, h("span", { "aria-hidden": "true" }, t(label)), input, here),
       input,

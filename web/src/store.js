@@ -20,7 +20,10 @@ function open() {
       request.result.onclose = lost;
       resolve(request.result);
     };
-    request.onerror = () => (lost(), reject(request.error));
+    request.onerror = () => {
+      lost();
+      reject(request.error);
+    };
   });
   return opened;
 }

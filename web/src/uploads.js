@@ -90,7 +90,10 @@ async function upload(take) {
   };
   for (let tries = 0; ; tries++) {
     const { recording, upload } = await post("recordings/", declared);
-    const sent = (bytes) => (progress.set(take.id, bytes / blob.size), dispatchEvent(new Event("progress")));
+    const sent = (bytes) => {
+      progress.set(take.id, bytes / blob.size);
+      dispatchEvent(new Event("progress"));
+    };
     sent(0);
     if (upload?.kind === "single") await put(upload.url, upload.headers, blob, sent);
     else if (upload) await parts(recording, upload, blob, sent);
@@ -140,9 +143,12 @@ async function parts(recording, upload, blob, sent) {
       const piece = slice(number);
       const wanted = { number, sha256: await digest(piece) };
       const { parts } = await post(`recordings/${recording.id}/parts/`, { parts: [wanted] });
-      await put(parts[0].url, parts[0].headers, piece, (bytes) => (loaded.set(number, bytes), report()));
-      loaded.set(number, piece.size);
-      report();
+      const arrived = (bytes) => {
+        loaded.set(number, bytes);
+        report();
+      };
+      await put(parts[0].url, parts[0].headers, piece, arrived);
+      arrived(piece.size);
     }
   };
   await Promise.all(Array.from({ length: PARALLEL }, work));
