@@ -66,10 +66,10 @@ def test_every_word_is_there_in_both_languages() -> None:
     english, _, korean = text.partition("const KO = {")
     korean = korean.partition("export const languages")[0]
     known = [
-        {name: set(re.findall(r"\{\d\}", text)) for name, text in re.findall(r"[\s{](\w+): \"([^\"]*)\"", words)}
+        {name: set(re.findall(r"\{\d\}", text)) for name, text in re.findall(r"[\s{](\w+):\s+\"([^\"]*)\"", words)}
         for words in (english, korean)
     ]
-    used = {name for path in source.glob("*.js") for name in re.findall(r"\bt\(\"(\w+)\"", path.read_text())}
+    used = {name for path in source.glob("*.js") for name in re.findall(r"\bt\(\s*\"(\w+)\"", path.read_text())}
     assert len(used) > 90
     assert known[0] == known[1]  # the same words, with the same places for values
     assert used <= set(known[0])
