@@ -213,12 +213,14 @@ def agree(
     take: Iterable[Identity | Feed] = (),
 ) -> None:
     """Let an account list just these identities and feeds, and `put` and `take` rows to match. Who has a login is no
-    guest. Raises Conflict.
+    guest, for the ledger neither. Raises Conflict.
     """
     write = transaction()
     is_guest = account.is_guest and not identities
     news = (Account.identities.set(identities), Account.feeds.set(feeds), Account.is_guest.set(is_guest))
     account.turn(write, *news)
+    if Ledger.find(account.id, 0):
+        settle_ledger(write, account.id, is_guest=is_guest)
     for row in put:
         write.save(row, Identity.id.does_not_exist())
     for gone in take:

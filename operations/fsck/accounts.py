@@ -148,7 +148,7 @@ def audit(user_id: str) -> Iterator[Difference]:
     elif ledger.is_guest != account.is_guest:
         remedy = Remedy("the ledger says what the account says", partial(set_guest, account))
         yield difference("wrong_guest", user_id, f"a guest: {account.is_guest}, for the ledger not so", remedy)
-    elif account.is_guest and work is None:
+    if account.is_guest and work is None:
         remedy = Remedy("the sweep looks after it", partial(reschedule, account, days_from_now(GUEST_DAYS)))
         yield difference("missing_work", user_id, "a guest of whom the sweep does not know", remedy)
 
