@@ -14,6 +14,7 @@ from aws.dynamo import Conflict
 from aws.retry import retry_on_conflict
 from lib.problems import Problem, not_found
 from lib.secrets import TOKEN, hashed, new_token
+from recordings.keys import UserId
 
 MOST = 10  # feeds an account
 # Of podcast:guid: https://podcasting2.org/docs/podcast-namespace/tags/guid
@@ -31,7 +32,7 @@ class New(Described):
     url: str
 
 
-def listed(user_id: str) -> list[Described]:
+def listed(user_id: UserId) -> list[Described]:
     """The account's feeds, the oldest first. One GetItem, and one BatchGetItem where there are any."""
     return described(account_of(user_id))
 
@@ -78,7 +79,7 @@ def address(origin: str, token: str) -> str:
 
 
 @retry_on_conflict
-def close(user_id: str, feed_id: str, *, missing_ok: bool = False) -> None:
+def close(user_id: UserId, feed_id: str, *, missing_ok: bool = False) -> None:
     """End a feed: from the answer on, its address is worth nothing. Raises 404 where the account has no such feed."""
     account = account_of(user_id)
     if feed_id in account.feeds:
@@ -97,7 +98,7 @@ def sign_out_others(session: Session) -> None:
     close_made_by(session.id, others)
 
 
-def close_made_by(user_id: str, session_ids: Collection[str]) -> None:
+def close_made_by(user_id: UserId, session_ids: Collection[str]) -> None:
     account = Account.of(user_id)
     rows = Feed.batch(account.feeds).values() if account and account.feeds and session_ids else []
     for row in rows:

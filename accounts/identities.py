@@ -21,6 +21,7 @@ from accounts.services import (
 from aws.dynamo import Conflict
 from aws.retry import retry_on_conflict
 from lib.problems import Problem, not_found
+from recordings.keys import UserId
 from recordings.library import leave_to_sweep
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class Guests(TypedDict, total=False):
     new: Session
 
 
-def listed(user_id: str) -> list[Described]:
+def listed(user_id: UserId) -> list[Described]:
     """The account's identities, the one linked first first."""
     rows = sorted(identities_of(account_of(user_id)), key=lambda row: row.created_at)
     return [describe(row) for row in rows]
@@ -113,7 +114,7 @@ def unlink(session: Session, identity_id: str) -> None:
 
 
 @retry_on_conflict
-def take_away(user_id: str, identity_id: str) -> Identity:
+def take_away(user_id: UserId, identity_id: str) -> Identity:
     account = account_of(user_id)
     rows = identities_of(account)
     identity = next((row for row in rows if row.identity_id == identity_id), None)

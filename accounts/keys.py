@@ -12,6 +12,7 @@ from django.conf import settings
 from django.utils.crypto import salted_hmac
 
 from lib.secrets import FORM, hashed
+from recordings.keys import UserId
 
 if TYPE_CHECKING:
     from cryptography.fernet import MultiFernet
@@ -20,14 +21,14 @@ KEY = re.compile(rf"([0-9a-f]{{32}})\.({FORM})", re.ASCII)
 HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
-def new_user_id() -> str:
-    return secrets.token_hex(16)
+def new_user_id() -> UserId:
+    return UserId(secrets.token_hex(16))
 
 
-def parse(auth_key: str) -> tuple[str, str] | None:
+def parse(auth_key: str) -> tuple[UserId, str] | None:
     """(user_id, hashed secret) of a well-formed key."""
     match = KEY.fullmatch(auth_key)
-    return (match[1], hashed(match[2])) if match else None
+    return (UserId(match[1]), hashed(match[2])) if match else None
 
 
 def sealed(text: str) -> str:

@@ -16,6 +16,7 @@ from aws.retry import retry_on_conflict
 from lib.clock import now
 from lib.problems import Problem
 from lib.secrets import hashed, new_token
+from recordings.keys import UserId
 
 if TYPE_CHECKING:
     from accounts.providers.prove import Proof
@@ -32,7 +33,7 @@ class NewSession(TypedDict):
 
 
 class LoggedIn(NewSession):
-    user_id: str
+    user_id: UserId
     is_new: bool
 
 
@@ -99,12 +100,12 @@ def refuse_used(replay: Replay | None) -> None:
         raise Problem(401, "invalid_credential", "This login is not accepted: it has been used already.")
 
 
-def new_session(user_id: str, device_name: str) -> tuple[str, Session, str]:
+def new_session(user_id: UserId, device_name: str) -> tuple[UserId, Session, str]:
     secret = new_token()
     return user_id, Session.new(user_id, hashed(secret), device_name=device_name), secret
 
 
-def account_of(proof: "Proof", user_id: str) -> Account:
+def account_of(proof: "Proof", user_id: UserId) -> Account:
     return Account(
         user_id,
         is_guest=False,
@@ -116,7 +117,7 @@ def account_of(proof: "Proof", user_id: str) -> Account:
     )
 
 
-def identity_of(proof: "Proof", user_id: str) -> Identity:
+def identity_of(proof: "Proof", user_id: UserId) -> Identity:
     token = keys.sealed(proof.refresh_token) if proof.refresh_token else None
     client_id = proof.client_id if token else None
     row = Identity(proof.identity_id, user_id=user_id, email=proof.email, refresh_token=token, client_id=client_id)
@@ -124,7 +125,7 @@ def identity_of(proof: "Proof", user_id: str) -> Identity:
     return row
 
 
-def leaving(user_id: str) -> list[Session]:
+def leaving(user_id: UserId) -> list[Session]:
     """The sessions that make room for one more: the oldest."""
     living = [row for row in Session.all_of(user_id) if row.expires_at > time.time()]
     living.sort(key=lambda row: row.created_at, reverse=True)

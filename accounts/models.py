@@ -14,9 +14,10 @@ from pynamodb.attributes import BooleanAttribute, ListAttribute, UnicodeAttribut
 from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
-from aws.dynamo import IntegerAttribute, Table, TokenRow, commit, transaction
+from aws.dynamo import IntegerAttribute, Table, TokenRow, commit, id_attribute, transaction
 from lib.clock import now
 from lib.problems import Problem
+from recordings.keys import UserId
 
 DAY = 86400
 SLIDING, ABSOLUTE = 60 * DAY, 365 * DAY  # how long a session lives unused, and at most unless a guest's, in seconds
@@ -31,7 +32,7 @@ class Account(Table):
     class Meta:
         table_name = settings.USERS_TABLE
 
-    id = UnicodeAttribute(hash_key=True)
+    id = id_attribute(UserId, hash_key=True)
     auth_key = UnicodeAttribute(range_key=True, default="account")
     name = UnicodeAttribute(default="")
     email = UnicodeAttribute(null=True)
@@ -45,7 +46,7 @@ class Account(Table):
     closed_at = UnicodeAttribute(null=True)
 
     @classmethod
-    def of(cls, user_id: str) -> "Account | None":
+    def of(cls, user_id: UserId) -> "Account | None":
         return cls.find(user_id, "account")
 
     def rename(self, name: str) -> None:
@@ -73,7 +74,7 @@ class Identity(Table):
 
     id = UnicodeAttribute(hash_key=True)
     auth_key = UnicodeAttribute(range_key=True, default="identity")
-    user_id = UnicodeAttribute()
+    user_id = id_attribute(UserId)
     named = UnicodeAttribute(null=True)  # the provider, where its issuer is not named in the id
     identity_id = UnicodeAttribute(default=lambda: secrets.token_hex(16))
     email = UnicodeAttribute(null=True)
@@ -102,7 +103,7 @@ class Feed(TokenRow):
     class Meta:
         table_name = settings.USERS_TABLE
 
-    user_id = UnicodeAttribute()
+    user_id = id_attribute(UserId)
     tag = UnicodeAttribute(null=True)  # absent: all recordings
     title = UnicodeAttribute()
     guid = UnicodeAttribute()  # podcast:guid, which stays even if the server moves
@@ -187,14 +188,14 @@ class Revocation(Table):
     class Meta:
         table_name = settings.USERS_TABLE
 
-    id = UnicodeAttribute(hash_key=True)  # the user id
+    id = id_attribute(UserId, hash_key=True)  # the user id
     auth_key = UnicodeAttribute(range_key=True)
     refresh_token = UnicodeAttribute()  # sealed
     client_id = UnicodeAttribute()
     created_at = UnicodeAttribute(default=now)
 
     @classmethod
-    def all_of(cls, user_id: str) -> list["Revocation"]:
+    def all_of(cls, user_id: UserId) -> list["Revocation"]:
         return list(cls.query(user_id, cls.auth_key.startswith("revoke:"), consistent_read=True))
 
 
@@ -204,7 +205,7 @@ class Session(Table):
     class Meta:
         table_name = settings.USERS_TABLE
 
-    id = UnicodeAttribute(hash_key=True)
+    id = id_attribute(UserId, hash_key=True)
     auth_key = UnicodeAttribute(range_key=True)
     device_name = UnicodeAttribute(default="")
     created_at = UnicodeAttribute()
@@ -218,7 +219,7 @@ class Session(Table):
     is_authenticated = True  # what DRF asks of request.user
 
     @classmethod
-    def new(cls, user_id: str, hashed_secret: str, *, device_name: str) -> "Session":
+    def new(cls, user_id: UserId, hashed_secret: str, *, device_name: str) -> "Session":
         moment = now()
         return cls(
             user_id,
@@ -231,7 +232,7 @@ class Session(Table):
         )
 
     @classmethod
-    def all_of(cls, user_id: str) -> list["Session"]:
+    def all_of(cls, user_id: UserId) -> list["Session"]:
         """Every session of an account, the expired ones too."""
         return list(cls.query(user_id, filter_condition=cls.expires_at.exists(), consistent_read=True))
 

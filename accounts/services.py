@@ -22,6 +22,7 @@ from aws.presign import UPLOAD_SECONDS
 from aws.retry import retry_on_conflict
 from lib.clock import days_from_now, now, stamp
 from lib.problems import Problem, not_found
+from recordings.keys import UserId
 from recordings.library import Unclear, leave_to_sweep, open_account
 from recordings.models import Ledger, Work
 from recordings.transactions import finish_work
@@ -36,7 +37,7 @@ CLOSING_SECONDS = 10.0  # how long a request works on a closing before it leaves
 
 
 class Summary(TypedDict):
-    user_id: str
+    user_id: UserId
     name: str
     email: str | None
     email_verified: bool | None
@@ -78,7 +79,7 @@ def take_over(session: Session) -> None:
         session.took_over()
 
 
-def find_session(user_id: str, session_id: str) -> Session | None:
+def find_session(user_id: UserId, session_id: str) -> Session | None:
     """The session, if it still lives."""
     session = Session.find(user_id, session_id)
     return session if session and session.expires_at > time.time() else None
@@ -101,7 +102,7 @@ def is_only_way_in(session: Session) -> bool:
     return account is not None and not account.closed_at and not account.identities
 
 
-def account_of(user_id: str) -> Account:
+def account_of(user_id: UserId) -> Account:
     account = Account.of(user_id)
     if account is None or account.closed_at:
         raise Problem(401, "account_closed", "This account is closed.")
@@ -124,7 +125,7 @@ def describe(session: Session) -> Me:
     return {**summary, "expires_at": guest_until(session.last_seen_at) if summary["is_guest"] else None}
 
 
-def summarize(user_id: str) -> Summary:
+def summarize(user_id: UserId) -> Summary:
     account, ledger = Account.of(user_id), open_account(user_id)
     if account is None:
         raise not_found()
@@ -169,7 +170,7 @@ def sessions(session: Session) -> list[Device]:
     ]
 
 
-def end_session(user_id: str, session_id: str) -> None:
+def end_session(user_id: UserId, session_id: str) -> None:
     """Sign one device out. Raises 404 where the account has no such session."""
     session = Session.find(user_id, session_id) if keys.HASH.fullmatch(session_id) else None
     if session is None:
@@ -187,14 +188,14 @@ def end(session: Session) -> None:
         sign_out(account, session)
 
 
-def end_sessions(user_id: str, *, but: str = "") -> None:
+def end_sessions(user_id: UserId, *, but: str = "") -> None:
     """Sign out every device, or every one `but` this."""
     for session in Session.all_of(user_id):
         if session.auth_key != but:
             session.delete()
 
 
-def close(user_id: str) -> None:
+def close(user_id: UserId) -> None:
     """Close the account for good: from the answer on, nobody can use it, and what it held is on its way out."""
     mark_as_closed(user_id)
     end_sessions(user_id)
@@ -204,7 +205,7 @@ def close(user_id: str) -> None:
 
 
 @retry_on_conflict
-def mark_as_closed(user_id: str) -> None:
+def mark_as_closed(user_id: UserId) -> None:
     account, ledger = Account.of(user_id), Ledger.find(user_id, 0)
     if (account is None or account.closed_at) and (ledger is None or ledger.closed):
         return
@@ -226,7 +227,7 @@ def close_half(account: Account | None, ledger: Ledger | None) -> None:
     raise Conflict
 
 
-def finish_closing(user_id: str, until: float) -> str:
+def finish_closing(user_id: UserId, until: float) -> str:
     """Remove what a closed account left, and once more when no URL can bring any more of it. A guest who is still seen
     gets more time. Returns what became of it, as the sweep has it; raises Unclear where rows contradict each other.
 
@@ -255,7 +256,7 @@ def state(row: Account | Ledger | None) -> str:
     return "closed" if (row.closed_at if isinstance(row, Account) else row.closed) else "open"
 
 
-def conclude(user_id: str, work: Work) -> str:
+def conclude(user_id: UserId, work: Work) -> str:
     """Everything is gone. Come back after the last URL, or be done if this was then."""
     last = stamp(datetime.fromisoformat(work.created_at) + timedelta(seconds=LAST_LOOK))
     try:
@@ -283,7 +284,7 @@ def expire_guest(account: Account) -> bool:
     return False
 
 
-def finish_revoking(user_id: str, until: float) -> str:
+def finish_revoking(user_id: UserId, until: float) -> str:
     """Revoke what a provider gave us for identities that are gone. Returns what became of it, as the sweep has it.
 
     The sweep tries again; after REVOKING_DAYS it is given up, so that no token is kept for ever.
@@ -312,6 +313,6 @@ def finish_revoking(user_id: str, until: float) -> str:
     return "retrying" if left else "revoked"
 
 
-def set_quota(user_id: str, quota_bytes: int) -> None:
+def set_quota(user_id: UserId, quota_bytes: int) -> None:
     """An operator's own quota for one account."""
     open_account(user_id).set_quota(quota_bytes)

@@ -14,6 +14,7 @@ from pynamodb.transactions import TransactWrite
 from accounts.models import GUEST_DAYS, REPLACED, Account, Feed, Identity, Replay, Revocation, Session
 from aws.dynamo import commit, transaction
 from lib.clock import days_from_now, now
+from recordings.keys import UserId
 from recordings.models import Change, Ledger, Work
 from recordings.transactions import close_ledger, drop_ledger, open_ledger, settle_ledger
 
@@ -127,7 +128,7 @@ def rename(account: Account, identity: Identity, id: str) -> None:
     commit(write)
 
 
-def _owe_revocations(write: TransactWrite, user_id: str, identities: Iterable[Identity]) -> None:
+def _owe_revocations(write: TransactWrite, user_id: UserId, identities: Iterable[Identity]) -> None:
     tokens = [(identity.refresh_token, identity.client_id) for identity in identities if identity.refresh_token]
     for token, client_id in tokens:
         key = f"revoke:{secrets.token_hex(8)}"
@@ -238,7 +239,7 @@ def set_guest(account: Account) -> None:
     commit(write)
 
 
-def look_again(user_id: str, work: Work, *, due_at: str) -> None:
+def look_again(user_id: UserId, work: Work, *, due_at: str) -> None:
     """Take a closed account's row out, and let the sweep come back at `due_at`. Raises Conflict."""
     write = transaction()
     write.delete(Account(user_id))
@@ -246,7 +247,7 @@ def look_again(user_id: str, work: Work, *, due_at: str) -> None:
     commit(write)
 
 
-def end_closing(user_id: str, work: Work) -> None:
+def end_closing(user_id: UserId, work: Work) -> None:
     """Take the last rows of a closed account out, together: what is half gone, nobody could make sense of. Raises
     Conflict.
     """

@@ -4,6 +4,7 @@ import datetime
 import hashlib
 
 from lib.clock import stamp
+from recordings.keys import UserId
 from recordings.models import Change, Ledger, Recording
 from recordings.uploads import id_of
 
@@ -14,7 +15,7 @@ def content_hash(number: int) -> str:
     return hashlib.sha256(str(number).encode()).hexdigest()
 
 
-def fill(user_id: str, start: int, end: int) -> None:
+def fill(user_id: UserId, start: int, end: int) -> None:
     """Recordings number `start` to `end` (excluded). Its ledger counts those before them as well."""
     for first in range(start, end, 1000):  # a batch keeps in memory what it is to write
         with Recording.batch_write() as rows, Change.batch_write() as changes:
@@ -27,7 +28,7 @@ def fill(user_id: str, start: int, end: int) -> None:
     ledger.update([Ledger.last_version.set(end), Ledger.used_bytes.set(1000 * end), Ledger.quota_bytes.set(2**40)])
 
 
-def recording(user_id: str, number: int) -> Recording:
+def recording(user_id: UserId, number: int) -> Recording:
     """One that is proven and heard."""
     sha256 = content_hash(number)
     moment = stamp(BEGIN + datetime.timedelta(seconds=number))

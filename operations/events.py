@@ -12,7 +12,7 @@ from lib.problems import Problem, unavailable
 from recordings.adoption import adopt
 from recordings.analysis.analyse import hear
 from recordings.completion import complete, verify
-from recordings.keys import EXCERPT, place_of
+from recordings.keys import EXCERPT, RecordingId, UserId, owner_of, place_of
 from recordings.models import Change, Grave, Ledger, Recording, life_of
 from recordings.shares.excerpts import fill_order
 from recordings.trash import finish_purge
@@ -37,7 +37,8 @@ def object_created(key: str) -> str:
 
 def settle_created(key: str, match: re.Match[str]) -> str:
     """Returns AGAIN where this object has to be looked at again: the recording may have a copy of it by now."""
-    row = Recording.find(match["id"], match["user_id"])
+    user_id, id = owner_of(match)
+    row = Recording.find(id, user_id)
     if row is None or key not in (row.key, row.stored_key, *row.excerpt_keys):
         return settle_stray(key, match)
     try:
@@ -77,7 +78,7 @@ def settle_stray(key: str, match: re.Match[str]) -> str:
         return "gone"  # as what was purged long ago
     if match.re is EXCERPT:
         return remove(key)
-    user_id, id, attempt = match["user_id"], match["id"], match["attempt"]
+    (user_id, id), attempt = owner_of(match), match["attempt"]
     row, ledger, grave = look(user_id, id, attempt)
     if row and key in (row.key, row.stored_key):
         return AGAIN
@@ -91,7 +92,7 @@ def settle_stray(key: str, match: re.Match[str]) -> str:
 
 
 @retry_on_conflict
-def look(user_id: str, id: str, attempt: str) -> tuple[Recording | None, Ledger | None, Grave | None]:
+def look(user_id: UserId, id: RecordingId, attempt: str) -> tuple[Recording | None, Ledger | None, Grave | None]:
     """What tells whose an object is, at one moment: half a purge could look like none. One TransactGetItems."""
     place = Grave.place(id, life_of(attempt))
     row, ledger, grave = find_at_once((Recording, id, user_id), (Ledger, user_id, 0), (Grave, user_id, place))
@@ -123,6 +124,6 @@ def remove(key: str) -> str:
     return "orphan"
 
 
-def leave(user_id: str, id: str) -> str:
+def leave(user_id: UserId, id: RecordingId) -> str:
     log.warning("No row names an object of recording %s of %s: verify_storage can place it", id, user_id)
     return "unknown"

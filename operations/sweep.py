@@ -20,6 +20,7 @@ from operations.turns import QUICK, Key, Page, Row, Turns
 from recordings.analysis.analyse import hear
 from recordings.analysis.decoding import SECONDS
 from recordings.completion import complete, give_up, verify
+from recordings.keys import RecordingId, UserId
 from recordings.library import Unclear
 from recordings.models import SHARDS, Ledger, Recording, Work
 from recordings.shares.excerpts import tend
@@ -28,7 +29,7 @@ from recordings.trash import continue_emptying, finish_purge, purge
 
 log = logging.getLogger(__name__)
 
-Report = Callable[[str, str, str], None]
+Report = Callable[[str, RecordingId, UserId], None]
 
 PAGE = 1000  # rows that are listed at once
 SLICE = 20.0  # seconds of a long work, until others have their turn
@@ -179,7 +180,7 @@ def put_off(row: Row, moment: str, outcome: str) -> str:
     return outcome
 
 
-def foresee(id: str, user_id: str, moment: str) -> str:
+def foresee(id: RecordingId, user_id: UserId, moment: str) -> str:
     """What `settle_one` would see to. Reads one row, and S3 not at all."""
     kind, _, rest = id.partition(":")
     if rest:
@@ -192,7 +193,7 @@ def foresee(id: str, user_id: str, moment: str) -> str:
     return "would complete or abandon" if row.awaits_bytes else "would verify"
 
 
-def settle_one(id: str, user_id: str, moment: str, until: float, *, quick: bool = False) -> str:
+def settle_one(id: RecordingId, user_id: UserId, moment: str, until: float, *, quick: bool = False) -> str:
     """Do what one due row waits for. Returns what became of it; where only what is `quick` may be done, TO_MEDIA for
     all else. Raises Unclear for rows that nobody can make sense of.
     """
@@ -266,7 +267,7 @@ def arrived(row: Recording) -> bool:
     return True
 
 
-def do_work(kind: str, user_id: str, until: float) -> str:
+def do_work(kind: str, user_id: UserId, until: float) -> str:
     """Empty a trash, close an account or revoke a login, until `until`. The row goes when nothing is left to do."""
     work = Work.find(f"{kind}:{user_id}", user_id)
     if work is None:

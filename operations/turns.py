@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from recordings.keys import RecordingId, UserId
+
 QUICK = "quick"  # the lane that all rows without one of their own begin in
 PER_ACCOUNT = 1000  # rows of one account that wait in a lane
 WINDOW = 200_000  # rows that wait in a lane, some 40 MB
 
-Key = tuple[str, str]  # (id, user_id)
+Key = tuple[RecordingId, UserId]
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,8 @@ class Page:
 class Row(NamedTuple):
     """One to be settled."""
 
-    id: str
-    user_id: str
+    id: RecordingId  # or a Work row's, or an Excerpt's
+    user_id: UserId
     lane: str
 
 
@@ -38,12 +40,12 @@ class Lane:
     """Rows that wait, by account, and the accounts in the order of their turns, but for those that are served now."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, deque[Key]] = {}
-        self.turns: deque[str] = deque()
-        self.busy: set[str] = set()
+        self.rows: dict[UserId, deque[Key]] = {}
+        self.turns: deque[UserId] = deque()
+        self.busy: set[UserId] = set()
         self.size = 0
 
-    def waiting(self, user_id: str) -> int:
+    def waiting(self, user_id: UserId) -> int:
         return len(self.rows.get(user_id, ()))
 
     def put(self, key: Key) -> None:
@@ -67,7 +69,7 @@ class Lane:
         self.size -= 1
         return key
 
-    def free(self, user_id: str) -> None:
+    def free(self, user_id: UserId) -> None:
         self.busy.discard(user_id)
         if user_id in self.rows:
             self.turns.append(user_id)

@@ -10,6 +10,7 @@ from aws.retry import retry_on_conflict
 from lib.clock import days_from_now, now, seconds_since
 from lib.logs import count, measure
 from lib.problems import FieldError, Problem
+from recordings.keys import RecordingId, UserId
 from recordings.library import PROOF_DAYS, find, is_over, present, settle
 from recordings.models import MULTIPART, Declaration, Ledger, Recording
 from recordings.transactions import change
@@ -34,7 +35,7 @@ class Arrived:
         return not self.faults and self.size == row.size and self.sha256 in (None, row.sha256)
 
 
-def complete(user_id: str, id: str, *, sent: Collection[int] = ()) -> Recording:
+def complete(user_id: UserId, id: RecordingId, *, sent: Collection[int] = ()) -> Recording:
     """Make an upload `ready` once S3 is shown to hold the declared bytes. Safe to repeat.
 
     `sent` are the numbers of all parts, from a client that cuts them as it likes and says that it is done. Raises 409
@@ -156,7 +157,7 @@ def make_ready(row: Recording, ledger: Ledger, *, proven: bool) -> Recording:
     return row
 
 
-def verify(user_id: str, id: str) -> Recording:
+def verify(user_id: UserId, id: RecordingId) -> Recording:
     """Read what no checksum of S3's speaks for, and say whether it is what was declared. Safe to repeat.
 
     The bytes stream through; a proof sets `verified_at`, other bytes make a `mismatch` that keeps them.
@@ -195,7 +196,7 @@ def keep_mismatch(row: Recording, ledger: Ledger) -> Recording:
     return row
 
 
-def give_up(user_id: str, id: str, *, until: str) -> str:
+def give_up(user_id: UserId, id: RecordingId, *, until: str) -> str:
     """End a mismatch's new attempt that was due before `until`: the old bytes go on being all there is."""
 
     def decide(row: Recording | None, ledger: Ledger) -> str:
@@ -208,7 +209,7 @@ def give_up(user_id: str, id: str, *, until: str) -> str:
     return settle(user_id, id, decide)
 
 
-def store(user_id: str, content: bytes, declared: Declaration) -> tuple[Recording, bool]:
+def store(user_id: UserId, content: bytes, declared: Declaration) -> tuple[Recording, bool]:
     """Keep bytes that came through the server, and whether the recording is new. The row is written first.
 
     Whatever else happens to this content meanwhile, the answer is a ready recording or an error. After a 503 the

@@ -15,6 +15,7 @@ from aws.retry import retry_on_conflict
 from lib.clock import days_from_now
 from lib.paging import dump_cursor, load_cursor
 from lib.problems import Problem, not_found
+from recordings.keys import RecordingId, UserId
 from recordings.models import Ledger, Marker, Recording
 from recordings.response_size import MOST_BYTES, weight
 from recordings.transactions import Behind, catch_up, change
@@ -50,7 +51,7 @@ class Unclear(Exception):  # noqa: N818 - an answer to act on, not an error
     """Rows that contradict each other, or that nobody can make sense of. Nothing is done about them but to say so."""
 
 
-def open_account(user_id: str) -> Ledger:
+def open_account(user_id: UserId) -> Ledger:
     """The account's ledger. Raises 401 once the account is closed."""
     ledger = Ledger.find(user_id, 0)
     if ledger is None or ledger.closed:
@@ -59,8 +60,8 @@ def open_account(user_id: str) -> Ledger:
 
 
 def settle(
-    user_id: str,
-    id: str,
+    user_id: UserId,
+    id: RecordingId,
     decide: Callable[[Recording | None, Ledger], T],
     row: Recording | None = None,
     ledger: Ledger | None = None,
@@ -85,13 +86,13 @@ def settle(
     return attempt()
 
 
-def find(user_id: str, id: str) -> Recording:
+def find(user_id: UserId, id: RecordingId) -> Recording:
     """The account's recording, strongly consistent. Raises 404 alike for what is not there and not theirs."""
     row = Recording.find(id, user_id) if ID.fullmatch(id) else None
     return present(row)
 
 
-def find_heard(user_id: str, id: str) -> Recording:
+def find_heard(user_id: UserId, id: RecordingId) -> Recording:
     """The account's recording with its waveform. Raises 404 where there is none, saying why to its owner."""
     row = find(user_id, id)
     if row.waveform is None:
@@ -130,7 +131,7 @@ class Filters:
         return not self.search or self.search in f"{row.name}\n{row.notes}".casefold()
 
 
-def page(user_id: str, filters: Filters, *, limit: int, cursor: str) -> tuple[list[Recording], str | None]:
+def page(user_id: UserId, filters: Filters, *, limit: int, cursor: str) -> tuple[list[Recording], str | None]:
     """One page of a shelf, newest first, and the cursor of the next.
 
     With a tag or a search it reads on until the page is full or the shelf is done, at most SEARCH_READS recordings a
@@ -169,7 +170,7 @@ def expect(row: Recording | None, versions: set[str] | None) -> Recording:
     return row
 
 
-def edit(user_id: str, id: str, values: Edit, *, expected: set[str] | None = None) -> Recording:
+def edit(user_id: UserId, id: RecordingId, values: Edit, *, expected: set[str] | None = None) -> Recording:
     """Set name, tags, notes or favorite. `expected` versions, if any, are the only ones it may act on."""
 
     def decide(row: Recording | None, ledger: Ledger) -> Recording:
@@ -208,7 +209,7 @@ def leave_to_sweep(finish: Callable[..., object], *args: Any, **named: Any) -> N
         log.error("%s is left to the sweep: %s", finish.__name__, unclear)  # noqa: TRY400
 
 
-def download(user_id: str, id: str, *, inline: bool, head: bool = False) -> str:
+def download(user_id: UserId, id: RecordingId, *, inline: bool, head: bool = False) -> str:
     """A presigned URL for the recording's bytes, also while it is in the trash; with `head`, for HEAD."""
     row = find(user_id, id)
     if row.status == "uploading":

@@ -7,6 +7,7 @@ import time
 
 from django.conf import settings
 
+from recordings.keys import UserId
 from recordings.models import Allowance
 
 HOUR = 3600
@@ -16,7 +17,7 @@ MOST = {
 }
 
 
-def afford(kind: str, user_id: str, amount: int = 1) -> int:
+def afford(kind: str, user_id: UserId, amount: int = 1) -> int:
     """Count `amount` more for the account. Returns 0, or where that is too much the seconds until the next hour."""
     if not settings.THROTTLE:
         return 0

@@ -6,6 +6,7 @@ from typing import Any
 from aws import presign
 from lib.media_types import BY_TYPE, EXTENSIONS, OPAQUE, plain_type
 from lib.problems import not_found
+from recordings.keys import RecordingId, UserId
 from recordings.library import find
 from recordings.models import Recording
 
@@ -14,7 +15,7 @@ READS = 10_000  # recordings that are looked at for a tag at most
 STEP = MOST
 
 
-def episodes(user_id: str, tag: str | None) -> list[Recording]:
+def episodes(user_id: UserId, tag: str | None) -> list[Recording]:
     """The newest ready recordings, all or those with a tag, as the index of lists has them. At most 34 Queries."""
     found: list[Recording] = []
     after = None
@@ -37,7 +38,7 @@ def shown(row: Recording, tag: str | None) -> bool:
     return row.status == "ready" and not row.trashed_at and (tag is None or tag in row.tags)
 
 
-def episode(user_id: str, id: str, tag: str | None) -> Recording:
+def episode(user_id: UserId, id: RecordingId, tag: str | None) -> Recording:
     """One of them, strongly consistent. Raises 404 for whatever a feed of this account and tag does not show."""
     row = find(user_id, id)
     if not shown(row, tag):

@@ -18,6 +18,7 @@ from pynamodb.transactions import TransactWrite
 from aws.dynamo import Conflict, commit, transaction
 from lib.clock import now
 from lib.logs import count
+from recordings.keys import RecordingId, UserId
 from recordings.models import Change, Excerpt, Grave, Ledger, Recording, Share, Work, due_shard, used_bytes
 
 log = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ class Foreign(Conflict):
     """The change row at a recording's version is another recording's."""
 
 
-def _of(recording_id: str) -> Any:
+def _of(recording_id: RecordingId) -> Any:
     """A change row may be taken out where it is this recording's, or is not there."""
     return Change.recording_id.does_not_exist() | (Change.recording_id == recording_id)
 
@@ -154,7 +155,7 @@ def _book(
     write: TransactWrite,
     ledger: Ledger,
     version: int,
-    id: str,
+    id: RecordingId,
     *,
     bytes: int,
     deleted: bool = False,
@@ -225,7 +226,7 @@ def forget(stale: Change, row: Recording) -> None:
 
 def entomb(stale: Change, ledger: Ledger) -> None:
     """Tell every device that a recording is gone whose row is missing: a tombstone in its change row's place."""
-    id = str(stale.recording_id)
+    id = RecordingId(str(stale.recording_id))
     if stale.version > ledger.last_version:
         raise Behind(stale.version)
     write = transaction()
@@ -235,23 +236,23 @@ def entomb(stale: Change, ledger: Ledger) -> None:
     _commit(write)
 
 
-def open_ledger(write: TransactWrite, user_id: str, *, is_guest: bool, last_version: int = 0) -> None:
+def open_ledger(write: TransactWrite, user_id: UserId, *, is_guest: bool, last_version: int = 0) -> None:
     """Sign-up's part for this package."""
     ledger = Ledger(user_id, last_version=last_version, used_bytes=0, is_guest=is_guest)
     write.save(ledger, Ledger.user_id.does_not_exist())
 
 
-def settle_ledger(write: TransactWrite, user_id: str, *, is_guest: bool = False) -> None:
+def settle_ledger(write: TransactWrite, user_id: UserId, *, is_guest: bool = False) -> None:
     """Linking's part for this package: a guest's account becomes a full one, with a full one's quota."""
     write.update(Ledger(user_id), [Ledger.is_guest.set(is_guest)], condition=Ledger.last_version.exists())
 
 
-def close_ledger(write: TransactWrite, user_id: str) -> None:
+def close_ledger(write: TransactWrite, user_id: UserId) -> None:
     """Closing's part for this package: from here on no recording of this account can change."""
     write.update(Ledger(user_id), [Ledger.closed.set(True)], condition=Ledger.last_version.exists())
 
 
-def defer(id: str, user_id: str, *, until: str, moment: str) -> None:
+def defer(id: RecordingId, user_id: UserId, *, until: str, moment: str) -> None:
     """Let the sweep come back to a row at `until`, if it is still as due as it was at `moment`. Takes no version."""
     Recording(id, user_id).update_if(Recording.due_at <= moment, Recording.due_at.set(until))
 
@@ -265,7 +266,7 @@ def finish_work(work: Work) -> None:
     commit(write)
 
 
-def order_closing(user_id: str) -> None:
+def order_closing(user_id: UserId) -> None:
     """Let the sweep bring a closed account to its end. Raises Conflict where it will already, or has."""
     write = transaction()
     write.condition_check(Ledger, user_id, 0, condition=Ledger.closed.exists())
@@ -273,12 +274,12 @@ def order_closing(user_id: str) -> None:
     commit(write)
 
 
-def drop_ledger(write: TransactWrite, user_id: str) -> None:
+def drop_ledger(write: TransactWrite, user_id: UserId) -> None:
     """The end of a closing: the last that tells that there was such an account."""
     write.delete(Ledger(user_id), Ledger.closed.exists())
 
 
-def erase_rows(user_id: str, go_on: Callable[[], bool]) -> bool:
+def erase_rows(user_id: UserId, go_on: Callable[[], bool]) -> bool:
     """Delete a closed account's recordings and changes, but for the ledger. Asks before each batch whether it shall
     `go_on`, and returns whether it came to the end.
     """
@@ -287,7 +288,7 @@ def erase_rows(user_id: str, go_on: Callable[[], bool]) -> bool:
     while batch := list(itertools.islice(rows, BATCH)):
         if not go_on():
             return False
-        ids = {str(row.recording_id) for row in batch}
+        ids = {RecordingId(str(row.recording_id)) for row in batch}
         _erase_shares(user_id, ids)
         with Recording.batch_write() as recordings:
             for id in ids:
@@ -299,7 +300,7 @@ def erase_rows(user_id: str, go_on: Callable[[], bool]) -> bool:
     return True
 
 
-def _erase_shares(user_id: str, ids: Iterable[str]) -> None:
+def _erase_shares(user_id: UserId, ids: Iterable[RecordingId]) -> None:
     """Delete the rows of these recordings' shares, which must still name them."""
     entries = [entry for row in Recording.batch(user_id, ids).values() for entry in row.shares or []]
     if entries:

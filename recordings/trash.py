@@ -11,12 +11,13 @@ from aws.dynamo import Conflict
 from aws.retry import retry_on_conflict
 from lib.clock import days_from_now, now
 from lib.problems import Problem
+from recordings.keys import RecordingId, UserId
 from recordings.library import expect, find, leave_to_sweep, library, open_account, present, settle
 from recordings.models import Ledger, Recording, Work
 from recordings.transactions import change, erase_rows, remove
 
 
-def trash(user_id: str, id: str, *, expected: set[str] | None = None) -> None:
+def trash(user_id: UserId, id: RecordingId, *, expected: set[str] | None = None) -> None:
     """Put a recording into the trash, from where the sweep purges it after TRASH_DAYS. An upload is purged at once."""
 
     def decide(row: Recording | None, ledger: Ledger) -> bool:
@@ -32,7 +33,7 @@ def trash(user_id: str, id: str, *, expected: set[str] | None = None) -> None:
         leave_to_sweep(finish_purge, user_id, id)
 
 
-def restore(user_id: str, id: str) -> Recording:
+def restore(user_id: UserId, id: RecordingId) -> Recording:
     """Take a recording out of the trash."""
 
     def decide(row: Recording | None, ledger: Ledger) -> Recording:
@@ -47,8 +48,8 @@ def untrash(row: Recording, ledger: Ledger) -> Recording:
 
 
 def purge(
-    user_id: str,
-    id: str,
+    user_id: UserId,
+    id: RecordingId,
     *,
     when: Callable[[Recording], bool] = lambda row: True,
     expected: set[str] | None = None,
@@ -77,7 +78,7 @@ def begin_purge(row: Recording, ledger: Ledger, *, abandoned: bool = False) -> N
     change(row, ledger, {"status": "purging", "shelf": None, "due_at": now()}, deleted=True, lost=abandoned)
 
 
-def finish_purge(user_id: str, id: str) -> None:
+def finish_purge(user_id: UserId, id: RecordingId) -> None:
     """Delete the objects of a `purging` recording, then its row. Done by whoever comes first, safe beside itself."""
     row = Recording.find(id, user_id)
     if row is None or row.status != "purging":
@@ -101,7 +102,7 @@ def remove_purged(row: Recording) -> None:
             raise
 
 
-def empty_trash(user_id: str, *, seconds: float = 5.0) -> None:
+def empty_trash(user_id: UserId, *, seconds: float = 5.0) -> None:
     """Purge everything in the trash as it is now: some of it at once, the rest by the sweep. Once the order stands,
     it will be done, whatever fails here.
     """
@@ -122,7 +123,7 @@ def is_meant(order: Work, row: Recording) -> bool:
     return row.trashed_as <= order.up_to
 
 
-def continue_emptying(user_id: str, order: Work, *, until: float) -> bool:
+def continue_emptying(user_id: UserId, order: Work, *, until: float) -> bool:
     """Purge what was in the trash at the order. Returns whether nothing of it is left."""
     after = None
     while rows := Recording.on_shelf(user_id, "trash", start=None, end=None, after=after, limit=200)[0]:
@@ -138,7 +139,7 @@ def continue_emptying(user_id: str, order: Work, *, until: float) -> bool:
     return True
 
 
-def erase(user_id: str, *, until: float) -> bool:
+def erase(user_id: UserId, *, until: float) -> bool:
     """Closing's part for this package: every object and row of a closed account but its ledger.
 
     Returns whether all is gone at `until` (time.monotonic); a repeat goes on where this stopped. Nothing goes unless

@@ -12,6 +12,7 @@ from aws import presign, s3
 from aws.dynamo import Conflict
 from lib.clock import days_from_now, now
 from lib.problems import Problem, invalid
+from recordings.keys import RecordingId, UserId
 from recordings.library import find, leave_to_sweep, library, settle, upload_days
 from recordings.models import MULTIPART, Declaration, Ledger, Recording, due_shard, used_bytes
 from recordings.transactions import add, change
@@ -54,7 +55,7 @@ class PartUrl(TypedDict):
     expires_at: str
 
 
-def id_of(user_id: str, sha256: str, grant: str = "") -> str:
+def id_of(user_id: UserId, sha256: str, grant: str = "") -> RecordingId:
     """A recording's id: the same account and the same content make the same row, however often it is sent.
 
     What comes under a `grant`, an id of one, is a recording of its own: who holds the grant and knows the hash of
@@ -62,23 +63,23 @@ def id_of(user_id: str, sha256: str, grant: str = "") -> str:
     """
     if grant:
         return _granted(user_id, sha256, _digits(user_id, sha256, grant)[:16])
-    return _digits(user_id, sha256)[:32]
+    return RecordingId(_digits(user_id, sha256)[:32])
 
 
-def is_id_of(id: str, user_id: str, sha256: str) -> bool:
+def is_id_of(id: RecordingId, user_id: UserId, sha256: str) -> bool:
     """Whether this is the id of a recording with this hash, under whichever grant it came, or none."""
     return id in (id_of(user_id, sha256), _granted(user_id, sha256, id[:16]))
 
 
-def _granted(user_id: str, sha256: str, half: str) -> str:
-    return half + _digits(user_id, sha256, half)[:16]
+def _granted(user_id: UserId, sha256: str, half: str) -> RecordingId:
+    return RecordingId(half + _digits(user_id, sha256, half)[:16])
 
 
 def _digits(*words: str) -> str:
     return hashlib.sha256(":".join(words).encode()).hexdigest()
 
 
-def create(user_id: str, declared: Declaration) -> tuple[Recording, bool, Single | Multipart | None]:
+def create(user_id: UserId, declared: Declaration) -> tuple[Recording, bool, Single | Multipart | None]:
     """`declare`, and what the app has to send where: None when there is nothing to send."""
     row, is_new = declare(user_id, declared)
     received: list[int] | None = []
@@ -97,7 +98,7 @@ def what_is_missing(row: Recording, received: Sequence[int]) -> Single | Multipa
 
 
 def declare(
-    user_id: str, declared: Declaration, *, grant: str = "", any_parts: bool = False, whole: bool = False
+    user_id: UserId, declared: Declaration, *, grant: str = "", any_parts: bool = False, whole: bool = False
 ) -> tuple[Recording, bool]:
     """The recording for `declared` (name, size, sha256, content_type and what else is known), and whether it is new.
 
@@ -137,7 +138,9 @@ def new_attempt(life: str = "") -> str:
     return (life or secrets.token_hex(8)) + secrets.token_hex(8)
 
 
-def new_recording(user_id: str, id: str, declared: Declaration, any_parts: bool, life: str = "") -> Recording:
+def new_recording(
+    user_id: UserId, id: RecordingId, declared: Declaration, any_parts: bool, life: str = ""
+) -> Recording:
     moment = now()
     due_at = days_from_now(settings.UPLOAD_DAYS)
     row = Recording(id, user_id, created_at=moment, updated_at=moment, due_shard=due_shard(id), due_at=due_at)
@@ -323,7 +326,7 @@ def received_parts(row: Recording) -> list[int] | None:
     return list(range(1, part_count(row.size) + 1)) if s3.stat(row.key) else None
 
 
-def parts(user_id: str, id: str, wanted: list[WantedPart]) -> list[PartUrl]:
+def parts(user_id: UserId, id: RecordingId, wanted: list[WantedPart]) -> list[PartUrl]:
     """A URL for each wanted part (number, sha256), which S3 takes that part's bytes alone through.
 
     Raises 409 `not_multipart` where the recording waits for no parts, 400 for a number that it does not have.

@@ -16,7 +16,7 @@ from aws import presign, s3
 from lib.problems import FieldError, Problem, invalid
 from recordings import uploads
 from recordings.completion import complete
-from recordings.keys import KEY
+from recordings.keys import KEY, UserId, owner_of
 from recordings.library import open_account, settle
 from recordings.models import Declaration, Recording
 from recordings.serializers import CreateSerializer
@@ -56,7 +56,7 @@ def declaration(filename: Any, content_type: Any, metadata: Any) -> Declaration:
     return CreateSerializer.read({"name": metadata.get("name") or filename, "content_type": content_type, **known})
 
 
-def form(user_id: str, grant: str, declared: Declaration) -> Form:
+def form(user_id: UserId, grant: str, declared: Declaration) -> Form:
     """Where a file goes in one POST: exactly its bytes, under exactly its key. `grant` is the id of one."""
     if declared["size"] > MOST_POST:
         raise Problem(413, "too_large", f"S3 takes at most {MOST_POST} bytes at once. Set shouldUseMultipart.")
@@ -65,7 +65,7 @@ def form(user_id: str, grant: str, declared: Declaration) -> Form:
     return {"method": "POST", **policy}
 
 
-def begin(user_id: str, grant: str, declared: Declaration) -> dict[str, str]:
+def begin(user_id: UserId, grant: str, declared: Declaration) -> dict[str, str]:
     """Begin a file in parts, or go on with it. Raises 403 for guests: no size can be signed into Uppy's parts."""
     if open_account(user_id).is_guest:
         raise Problem(403, "guest", "Guests can't upload in parts. Sign in, or set shouldUseMultipart to false.")
@@ -74,7 +74,7 @@ def begin(user_id: str, grant: str, declared: Declaration) -> dict[str, str]:
 
 
 def begun(
-    user_id: str, grant: str, declared: Declaration, *, any_parts: bool = False, whole: bool = False
+    user_id: UserId, grant: str, declared: Declaration, *, any_parts: bool = False, whole: bool = False
 ) -> Recording:
     """The recording for `declared`, which waits for its bytes. Raises 409 where nothing has to be sent.
 
@@ -127,12 +127,12 @@ def sealed_for(key: str) -> Signer:
     return Signer(sep=".", salt=f"uppy {key}")
 
 
-def meant(user_id: str, key: str, sealed: str) -> Recording:
+def meant(user_id: UserId, key: str, sealed: str) -> Recording:
     """The recording that a key and an upload id name: one under way, or the one that has come of it. An upload that
     an earlier version began has S3's upload id as it is.
     """
     match = KEY.fullmatch(key)
-    row = Recording.find(match["id"], user_id) if match else None
+    row = Recording.find(owner_of(match)[1], user_id) if match else None
     if row is None or row.status == "purging" or row.key != key:
         raise lost()
     upload_id = unseal(key, sealed)
@@ -151,7 +151,7 @@ def is_over(row: Recording) -> bool:
     return row.status == "ready" or row.awaits_proof
 
 
-def received(user_id: str, key: str, sealed: str) -> list[SentPart]:
+def received(user_id: UserId, key: str, sealed: str) -> list[SentPart]:
     """The parts that S3 has. All there can be once they are put together, so that Uppy goes on to `complete`."""
     row = meant(user_id, key, sealed)
     parts = None if is_over(row) else s3.list_parts(key, row.upload_id or "")
@@ -179,7 +179,7 @@ def whole_parts(size: int, parts: list[s3.Part]) -> list[s3.Part]:
     return [part for part in parts if part.size == (rest if part.number == last else length) and part.number <= last]
 
 
-def sign(user_id: str, key: str, sealed: str, numbers: Collection[int]) -> dict[int, str]:
+def sign(user_id: UserId, key: str, sealed: str, numbers: Collection[int]) -> dict[int, str]:
     """A URL for each part. No more of them than the declared size can need, since their lengths can't be signed."""
     row = meant(user_id, key, sealed)
     refuse_known(row)
@@ -192,13 +192,13 @@ def sign(user_id: str, key: str, sealed: str, numbers: Collection[int]) -> dict[
     return {number: presign.presign_any_part(key, upload_id, number, seconds=seconds) for number in numbers}
 
 
-def finish(user_id: str, key: str, sealed: str, sent: Collection[int]) -> Recording:
+def finish(user_id: UserId, key: str, sealed: str, sent: Collection[int]) -> Recording:
     """Put the parts together and complete the recording; what S3 lists counts, and not what the browser says."""
     row = meant(user_id, key, sealed)
     return complete(user_id, row.id, sent=sent)
 
 
-def give_up(user_id: str, key: str, sealed: str) -> None:
+def give_up(user_id: UserId, key: str, sealed: str) -> None:
     """Purge a recording whose upload is cancelled. One that replaces a mismatch is left to its time."""
     seen = meant(user_id, key, sealed)
     if seen.upload_id:

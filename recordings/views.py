@@ -23,6 +23,7 @@ from lib.parsers import RawParser
 from lib.problems import FieldError, Problem
 from recordings import completion, library, markers, serializers, trash, uploads
 from recordings.changes import sync
+from recordings.keys import RecordingId, UserId
 from recordings.models import Declaration, Recording
 from recordings.serializers import recording
 
@@ -33,8 +34,8 @@ NOT_MODIFIED = OpenApiResponse(description="Nothing is new.")
 IF_MATCH = OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, description="412 if another was faster.")
 
 
-def caller_id(request: Request) -> str:
-    return cast("str", request.user.id)  # type: ignore[union-attr]  # a Session
+def caller_id(request: Request) -> UserId:
+    return cast("UserId", request.user.id)  # type: ignore[union-attr]  # a Session
 
 
 def require_recent_login(request: Request) -> None:
@@ -144,7 +145,7 @@ class RecordingViewSet(ViewSet):
         return Response({"results": sync.check(caller_id(request), data["sha256"])})
 
     @extend_schema(parameters=[ID, IF_NONE_MATCH], responses={200: serializers.DetailSerializer, 304: NOT_MODIFIED})
-    def retrieve(self, request: Request, id: str) -> Response:
+    def retrieve(self, request: Request, id: RecordingId) -> Response:
         """One recording."""
         row = library.find(caller_id(request), id)
         return conditional(request, serializers.detail(row), etag(row.version))
@@ -152,13 +153,13 @@ class RecordingViewSet(ViewSet):
     @extend_schema(
         parameters=[ID, IF_MATCH], request=serializers.EditSerializer, responses=serializers.RecordingSerializer
     )
-    def partial_update(self, request: Request, id: str) -> Response:
+    def partial_update(self, request: Request, id: RecordingId) -> Response:
         """Rename it, tag it, write notes, mark it as a favourite, mark moments in it."""
         values = serializers.EditSerializer.read(request.data, partial=True)
         return one(library.edit(caller_id(request), id, values, expected=if_match(request)))
 
     @extend_schema(parameters=[ID, IF_MATCH, serializers.DestroyQuery], responses={204: None})
-    def destroy(self, request: Request, id: str) -> Response:
+    def destroy(self, request: Request, id: RecordingId) -> Response:
         """Put it into the trash, or purge it for good. An upload that is not complete is purged either way.
 
         Nobody but the operator can bring back what is purged, for 35 days. Purging wants a login within the last
@@ -173,20 +174,20 @@ class RecordingViewSet(ViewSet):
 
     @extend_schema(parameters=[ID], request=serializers.PartsSerializer, responses=serializers.PartUrlsSerializer)
     @action(detail=True, methods=["post"])
-    def parts(self, request: Request, id: str) -> Response:
+    def parts(self, request: Request, id: RecordingId) -> Response:
         """Get URLs for parts of a multipart upload, each for the bytes with the SHA-256 that you declare for it."""
         data = serializers.PartsSerializer.read(request.data)
         return Response({"parts": uploads.parts(caller_id(request), id, data["parts"])})
 
     @extend_schema(parameters=[ID], request=None, responses=serializers.RecordingSerializer)
     @action(detail=True, methods=["post"])
-    def complete(self, request: Request, id: str) -> Response:
+    def complete(self, request: Request, id: RecordingId) -> Response:
         """Say that all bytes are sent. `ready` comes back once they are proven to be the declared ones."""
         return one(completion.complete(caller_id(request), id))
 
     @extend_schema(parameters=[ID], request=None, responses=serializers.RecordingSerializer)
     @action(detail=True, methods=["post"])
-    def restore(self, request: Request, id: str) -> Response:
+    def restore(self, request: Request, id: RecordingId) -> Response:
         """Take it out of the trash."""
         return one(trash.restore(caller_id(request), id))
 
@@ -195,7 +196,7 @@ class RecordingViewSet(ViewSet):
         responses={302: OpenApiResponse(description="To the bytes."), 200: serializers.DownloadSerializer},
     )
     @action(detail=True, content_negotiation_class=OfItsOwn)
-    def download(self, request: Request, id: str) -> HttpResponseBase:
+    def download(self, request: Request, id: RecordingId) -> HttpResponseBase:
         """Go to the bytes: a URL for some hours, where Range works and which must not get the Authorization header."""
         query = serializers.DownloadQuery.read(request.query_params.dict())
         inline, head = query["disposition"] == "inline", request.method == "HEAD"
@@ -210,7 +211,7 @@ class RecordingViewSet(ViewSet):
         responses={(200, "text/vtt"): OpenApiTypes.STR, (200, "text/plain"): OpenApiTypes.STR},
     )
     @action(detail=True, content_negotiation_class=OfItsOwn)
-    def markers(self, request: Request, id: str) -> HttpResponseBase:
+    def markers(self, request: Request, id: RecordingId) -> HttpResponseBase:
         """The markers for other programs: WebVTT chapters, or labels for Audacity."""
         form = serializers.MarkersQuery.read(request.query_params.dict())["as"]
         row = library.find(caller_id(request), id)
@@ -220,7 +221,7 @@ class RecordingViewSet(ViewSet):
 
     @extend_schema(parameters=[ID, IF_NONE_MATCH], responses={200: serializers.WaveformSerializer, 304: NOT_MODIFIED})
     @action(detail=True)
-    def waveform(self, request: Request, id: str) -> Response:
+    def waveform(self, request: Request, id: RecordingId) -> Response:
         """What it looks like, and where its silences are. 404 until it has been listened to, or without sound."""
         row = library.find_heard(caller_id(request), id)
         return conditional(request, serializers.waveform(row), etag("waveform", row.stored_key))

@@ -8,6 +8,8 @@ from urllib.parse import quote
 import requests
 from django.test import Client as DjangoClient
 
+from recordings.keys import UserId
+
 HOST = "recorder.test"
 
 
@@ -37,7 +39,7 @@ class Client:
     """`path` is relative to /api/v1/. Every call goes through the whole of Django over HTTPS."""
 
     def __init__(self, auth_key: str = "", user_id: str = "", session_id: str = "") -> None:
-        self.auth_key, self.user_id, self.session_id = auth_key, user_id, session_id
+        self.auth_key, self.user_id, self.session_id = auth_key, UserId(user_id), session_id
         self.http = DjangoClient(enforce_csrf_checks=True, raise_request_exception=False, headers={"host": HOST})
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:

@@ -12,6 +12,7 @@ from django.conf import settings
 from accounts.models import Session
 from aws import s3 as storage
 from aws.dynamo import dynamo
+from recordings.keys import RecordingId, UserId
 from recordings.models import Change, Ledger, Recording, Work, due_shard
 
 LONG_AGO = "2020-01-01T00:00:00.000Z"
@@ -78,7 +79,7 @@ def put(key: str, content: bytes, **options: Any) -> None:
 
 
 def row(user_id: str, id: str) -> Recording | None:
-    return Recording.find(id, user_id)
+    return Recording.find(RecordingId(id), UserId(user_id))
 
 
 def kept(user_id: str, id: str) -> Any:
@@ -124,12 +125,12 @@ def work(kind: str, user_id: str) -> Work | None:
 
 def make_due(user_id: str, id: str) -> None:
     """What waits for its time, has waited long enough."""
-    row = Recording(id, user_id)
+    row = Recording(RecordingId(id), UserId(user_id))
     row.update([Recording.due_at.set(LONG_AGO), Recording.due_shard.set(due_shard(id))])
 
 
 def sessions(user_id: str) -> list[Session]:
-    return Session.all_of(user_id)
+    return Session.all_of(UserId(user_id))
 
 
 def _clients() -> list[Any]:

@@ -16,6 +16,7 @@ from accounts.models import Account, Identity
 from accounts.providers.prove import Proof
 from lib.paging import dump_cursor
 from lib.secrets import hashed, new_token
+from recordings.keys import RecordingId
 from recordings.models import Ledger, Recording
 from tests.accounts.test_sessions import another_device, expire
 from tests.client import Answer, Client, declare, sign_up
@@ -319,13 +320,15 @@ def test_a_share_is_ended_under_its_own_recording(hers: Possessions, alice: Clie
 
 def a_mismatch(alice: Client) -> str:
     id = str(alice.record(CONTENT)["id"])
-    Recording(id, alice.user_id).update([Recording.status.set("mismatch"), Recording.verified_at.remove()])
+    Recording(RecordingId(id), alice.user_id).update(
+        [Recording.status.set("mismatch"), Recording.verified_at.remove()]
+    )
     return id
 
 
 def purging(alice: Client) -> str:
     id = str(alice.record(CONTENT)["id"])
-    Recording(id, alice.user_id).update([Recording.status.set("purging"), Recording.shelf.remove()])
+    Recording(RecordingId(id), alice.user_id).update([Recording.status.set("purging"), Recording.shelf.remove()])
     return id
 
 
@@ -420,7 +423,7 @@ def held(alice: Client, charlie: Client, state: str) -> list[Any]:
     Ledger(alice.user_id, 0).update([Ledger.is_guest.set(False)])
     id = STATES[state](alice, charlie)
     owner = charlie if state == "of another account" else alice
-    row = Recording.find(id, owner.user_id)
+    row = Recording.find(RecordingId(id), owner.user_id)
     key = row.key if row else f"recordings/{owner.user_id}/{id}/{'0' * 32}"
     before = of(id, snapshot())
     holder = Holder(Uppy(alice))

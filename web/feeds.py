@@ -12,6 +12,7 @@ from accounts import feeds, throttles
 from lib import problems
 from lib.origin import origin
 from lib.problems import Problem
+from recordings.keys import RecordingId
 from recordings.podcast import address, chapters, episode, episodes, marked
 from recordings.views import etag
 
@@ -53,7 +54,7 @@ def feed(request: HttpRequest, token: str) -> HttpResponse:
 
 
 @private
-def audio(request: HttpRequest, token: str, id: str, extension: str) -> HttpResponse:  # noqa: ARG001 - for players
+def audio(request: HttpRequest, token: str, id: RecordingId, extension: str) -> HttpResponse:  # noqa: ARG001 - for players
     """To the bytes, where Range works. Podcast apps keep this address, so it stays the same for ever."""
     found = feeds.find(token)
     row = episode(found.user_id, id, found.tag)
@@ -61,7 +62,7 @@ def audio(request: HttpRequest, token: str, id: str, extension: str) -> HttpResp
 
 
 @private
-def chapter_list(request: HttpRequest, token: str, id: str) -> HttpResponse:  # noqa: ARG001 - Django hands it over
+def chapter_list(request: HttpRequest, token: str, id: RecordingId) -> HttpResponse:  # noqa: ARG001 - Django hands it over
     found = feeds.find(token)
     content = chapters(episode(found.user_id, id, found.tag))
     return JsonResponse(content, content_type="application/json+chapters", headers=NO_STORE)

@@ -26,6 +26,7 @@ from accounts.models import Session
 from accounts.providers.table import Provider, offered
 from lib.origin import origin
 from lib.problems import Problem, not_found
+from recordings.keys import UserId
 from web import words
 
 FLOW_SECONDS = 600
@@ -222,7 +223,8 @@ def unknown() -> Problem:
 
 
 def linking_session(link: str) -> Any:
-    session = services.find_session(*link.split(":"))
+    user_id, session_id = link.split(":")
+    session = services.find_session(UserId(user_id), session_id)
     if session is None:
         raise Problem(401, "invalid_key", "You have been signed out meanwhile. Sign in again.")
     return session

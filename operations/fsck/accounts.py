@@ -17,6 +17,7 @@ from lib.clock import days_from_now
 from operations.fsck.differences import Difference, Scope, batches, guarded
 from operations.fsck.ledgers import ledgers_in
 from operations.fsck.repair import Remedy
+from recordings.keys import UserId
 from recordings.models import Change, Ledger, Work
 
 
@@ -98,14 +99,14 @@ def suspicious(accounts: list[Account]) -> Iterator[Account]:
             yield account
 
 
-def at_once(user_id: str) -> tuple[Account | None, Ledger | None, Work | None]:
+def at_once(user_id: UserId) -> tuple[Account | None, Ledger | None, Work | None]:
     account, ledger, work = find_at_once(
         (Account, user_id, "account"), (Ledger, user_id, 0), (Work, f"account:{user_id}", user_id)
     )
     return account, ledger, work
 
 
-def half(user_id: str) -> Iterator[Difference]:
+def half(user_id: UserId) -> Iterator[Difference]:
     """An account or a ledger without the other, or one of both closed."""
     try:
         account, ledger, _ = at_once(user_id)
@@ -124,11 +125,11 @@ def half(user_id: str) -> Iterator[Difference]:
         yield difference("half_account", user_id, "one of account and ledger is closed", nothing)
 
 
-def difference(kind: str, user_id: str, detail: str, remedy: Remedy, key: str = "") -> Difference:
+def difference(kind: str, user_id: UserId, detail: str, remedy: Remedy, key: str = "") -> Difference:
     return Difference(kind, user_id, "", key, detail, mend=lambda: remedy)
 
 
-def audit(user_id: str) -> Iterator[Difference]:
+def audit(user_id: UserId) -> Iterator[Difference]:
     """An open account, and what it lists."""
     yield from half(user_id)
     try:

@@ -23,7 +23,7 @@ from operations.fsck.differences import Difference, Scope, Tick, batches, guarde
 from operations.fsck.ledgers import Unbooked, check_ledgers
 from operations.fsck.repair import Remedy
 from operations.fsck.rows import check_rows
-from recordings.keys import EXCERPT, KEY, place_of
+from recordings.keys import EXCERPT, KEY, owner_of, place_of
 from recordings.models import Ledger, Recording
 
 GRACE = 3600.0  # seconds: what came into the bucket since then may belong to a request that still runs
@@ -82,11 +82,11 @@ def check_objects(scope: Scope, tick: Tick) -> Iterator[Difference]:
 def beside(items: list[Listed]) -> Iterator[tuple[Listed, Recording | None]]:
     """Each item with the row that names its attempt, read after the item was listed: rows are written first."""
     places = {item.key: match for item in items if (match := place_of(item.key))}
-    keys = {(match["id"], match["user_id"]) for match in places.values()}
+    keys = {owner_of(match)[::-1] for match in places.values()}
     rows = {(row.id, row.user_id): row for row in Recording.batch_get(keys, consistent_read=True)}
     for item in items:
         match = places.get(item.key)
-        row = rows.get((match["id"], match["user_id"])) if match else None
+        row = rows.get(owner_of(match)[::-1]) if match else None
         yield item, row if row and item.key in names(row) else None
 
 
@@ -116,7 +116,8 @@ def unnamed(item: Listed) -> Iterator[Difference]:
         nothing = Remedy("none: Recorder does not write such keys, and does not touch them", None)
         yield Difference("foreign_object", "", "", item.key, f"{item.size} bytes", mend=lambda: nothing)
         return
-    row, ledger = Recording.find(match["id"], match["user_id"]), Ledger.find(match["user_id"], 0)
+    user_id, id = owner_of(match)
+    row, ledger = Recording.find(id, user_id), Ledger.find(user_id, 0)
     going = (ledger and ledger.closed) or (row and row.status == "purging")
     if going or (row and item.key in wants(row)) or recent(item.moment) or not s3.stat(item.key):
         return
@@ -126,14 +127,14 @@ def unnamed(item: Listed) -> Iterator[Difference]:
             yield Difference("leftover_object", row.user_id, row.id, item.key, f"{item.size} bytes", mend=lambda: over)
         return
     detail = f"{item.size} bytes that no row names"
-    yield Difference("orphan_object", match["user_id"], match["id"], item.key, detail, mend=orphan_remedy(item, match))
+    yield Difference("orphan_object", user_id, id, item.key, detail, mend=orphan_remedy(item, match))
 
 
 def orphan_remedy(item: Listed, match: re.Match[str]) -> Callable[[], Remedy]:
     if match.re is EXCERPT:
         over = Remedy("deleted: it is a part of a recording, and nobody shares it", lambda: s3.delete(item.key))
         return lambda: over
-    return lambda: mending.home(item, match["user_id"], match["id"], match["attempt"])
+    return lambda: mending.home(item, *owner_of(match), match["attempt"])
 
 
 def check_uploads(scope: Scope, tick: Tick) -> Iterator[Difference]:
@@ -150,15 +151,16 @@ def dangling(item: Listed) -> Iterator[Difference]:
     match = KEY.fullmatch(item.key)
     if not match:
         return
-    row, ledger = Recording.find(match["id"], match["user_id"]), Ledger.find(match["user_id"], 0)
+    user_id, id = owner_of(match)
+    row, ledger = Recording.find(id, user_id), Ledger.find(user_id, 0)
     if (ledger and ledger.closed) or (row and (row.status == "purging" or row.upload_id == item.id)):
         return
     if s3.list_parts(item.key, item.id) is None:
         return
     yield Difference(
         "dangling_upload",
-        match["user_id"],
-        match["id"],
+        user_id,
+        id,
         item.key,
         f"begun {item.moment:%Y-%m-%d %H:%M}",
         mend=lambda: mending.end_upload(item, row),

@@ -9,6 +9,7 @@ from typing import TypeVar
 from aws.dynamo import Conflict
 from lib.problems import Problem
 from operations.fsck.repair import Remedy
+from recordings.keys import UserId
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -34,11 +35,14 @@ class Difference:
 Tick = Callable[[str, int], None]
 
 
+EVERYBODY = UserId("")
+
+
 @dataclass(frozen=True)
 class Scope:
     """What one run looks at: an account, or one of so many segments of everything. Segments can run side by side."""
 
-    account: str = ""
+    account: UserId = EVERYBODY
     segment: int = 0
     segments: int = 1
 

@@ -11,6 +11,7 @@ from operations.fsck import repair
 from operations.fsck.differences import Difference, Scope, Tick, batches, guarded
 from operations.fsck.repair import Remedy
 from operations.fsck.rows import unnoted_ids
+from recordings.keys import RecordingId, UserId
 from recordings.models import Change, Ledger, Recording, Work
 from recordings.transactions import order_closing
 
@@ -40,7 +41,7 @@ def ledgers_in(scope: Scope) -> Iterator[Ledger]:
         yield ledger
 
 
-def unattended(user_id: str) -> Iterator[Difference]:
+def unattended(user_id: UserId) -> Iterator[Difference]:
     """A closed account whose end no work row brings about."""
     try:
         ledger, work = find_at_once((Ledger, user_id, 0), (Work, f"account:{user_id}", user_id))
@@ -72,7 +73,7 @@ class Sums:
             self.used += row.used_bytes
 
 
-def audit(user_id: str, unbooked: Mapping[str, int], whole: bool) -> Iterator[Difference]:
+def audit(user_id: UserId, unbooked: Mapping[str, int], whole: bool) -> Iterator[Difference]:
     """One account's changes and sums. Sums that move meanwhile are read again, and left alone if they do not rest."""
     reported: set[int] = set()
     for _ in range(3):
@@ -81,9 +82,9 @@ def audit(user_id: str, unbooked: Mapping[str, int], whole: bool) -> Iterator[Di
             return
         sums = Sums(sum(unbooked.values()))
         for changes in batches(Change.all_of(user_id)):
-            rows = Recording.batch(user_id, {str(change.recording_id) for change in changes})
+            rows = Recording.batch(user_id, {RecordingId(str(change.recording_id)) for change in changes})
             for change in changes:
-                row = rows.get(str(change.recording_id))
+                row = rows.get(RecordingId(str(change.recording_id)))
                 sums.add(change, row)
                 if stale(change, row) and change.version not in reported:
                     for difference in left_behind(change):
@@ -103,7 +104,7 @@ def audit(user_id: str, unbooked: Mapping[str, int], whole: bool) -> Iterator[Di
             return
 
 
-def elsewhere(user_id: str, known: set[str]) -> int:
+def elsewhere(user_id: UserId, known: set[str]) -> int:
     """Bytes of rows that no change leads to, and that this run has not met."""
     rows = (Recording.batch(user_id, set(ids) - known) for ids in batches(unnoted_ids(user_id)))
     return sum({id: row.used_bytes for each in rows for id, row in each.items()}.values())

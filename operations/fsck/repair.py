@@ -18,6 +18,7 @@ from aws.s3 import Listed
 from lib.clock import days_from_now, stamp
 from recordings.adoption import adopt, finish
 from recordings.completion import make_ready
+from recordings.keys import RecordingId, UserId
 from recordings.library import is_over, patience, settle
 from recordings.models import Change, Declaration, Ledger, Recording, life_of, stands_in
 from recordings.transactions import add, change, entomb, forget, rebook, renew
@@ -80,7 +81,7 @@ def fits(note: Change | None, row: Recording) -> bool:
     return note is not None and note.recording_id == row.id and bool(note.deleted) == (row.status == "purging")
 
 
-def rewrite(user_id: str, id: str) -> None:
+def rewrite(user_id: UserId, id: RecordingId) -> None:
     """Put the row on the right lists, and its change where every device finds it: under the next version."""
 
     def decide(row: Recording | None, ledger: Ledger) -> None:
@@ -166,7 +167,7 @@ def call_mismatch(seen: Recording) -> None:
 # Objects and uploads that no row names.
 
 
-def home(item: Listed, user_id: str, id: str, attempt: str) -> Remedy:
+def home(item: Listed, user_id: UserId, id: RecordingId, attempt: str) -> Remedy:
     """For an object without a row: a row where it is the only copy, deletion only where it is not wanted."""
     row = Recording.find(id, user_id)
     if Ledger.find(user_id, 0) is None:
@@ -194,7 +195,7 @@ def proven_without(row: Recording) -> bool:
     return (stored.sha256 or s3.digest(row.key)) == row.sha256
 
 
-def recover(item: Listed, user_id: str, id: str, life: str, sha256: str) -> None:
+def recover(item: Listed, user_id: UserId, id: RecordingId, life: str, sha256: str) -> None:
     """A row for an object that has lost its own, of the same life, and then a copy of it. What the owner called it,
     nobody knows any more.
     """
@@ -252,7 +253,8 @@ def remains(note: Change) -> bool:
     """
     found = s3.list_versions(f"recordings/{note.user_id}/{note.recording_id}/")
     attempts = {attempt for version in found if "." not in (attempt := version.key.rpartition("/")[2])}
-    return any(Change.purged(note.user_id, str(note.recording_id), attempt) is False for attempt in attempts)
+    id = RecordingId(str(note.recording_id))
+    return any(Change.purged(note.user_id, id, attempt) is False for attempt in attempts)
 
 
 def bury(note: Change) -> None:
@@ -260,7 +262,7 @@ def bury(note: Change) -> None:
         if row is None:
             entomb(note, ledger)
 
-    settle(note.user_id, str(note.recording_id), decide)
+    settle(note.user_id, RecordingId(str(note.recording_id)), decide)
 
 
 def write_again(note: Change) -> None:
@@ -270,7 +272,7 @@ def write_again(note: Change) -> None:
         if row and row.version < note.version:
             renew(row, ledger, note)
 
-    settle(note.user_id, str(note.recording_id), decide)
+    settle(note.user_id, RecordingId(str(note.recording_id)), decide)
 
 
 def set_books(ledger: Ledger, used_bytes: int, last_version: int) -> None:

@@ -14,7 +14,7 @@ from operations.fsck import repair
 from operations.fsck.differences import Difference, Scope, Tick, batches, guarded
 from operations.fsck.repair import Remedy
 from operations.fsck.shares import check_shares
-from recordings.keys import place_of
+from recordings.keys import RecordingId, UserId, owner_of, place_of
 from recordings.models import Change, Ledger, Recording, due_shard
 
 THREADS = 16
@@ -36,23 +36,23 @@ def rows_in(scope: Scope) -> Iterator[Recording]:
     if not scope.account:
         yield from Recording.everything(scope.segment, scope.segments)
         return
-    seen: set[str] = set()
+    seen: set[RecordingId] = set()
     for ids in batches(chain(noted_ids(scope.account), unnoted_ids(scope.account))):
         new = set(ids) - seen
         seen |= new
         yield from Recording.batch(scope.account, new).values()
 
 
-def noted_ids(user_id: str) -> Iterator[str]:
-    return (str(change.recording_id) for change in Change.all_of(user_id))
+def noted_ids(user_id: UserId) -> Iterator[RecordingId]:
+    return (RecordingId(str(change.recording_id)) for change in Change.all_of(user_id))
 
 
-def unnoted_ids(user_id: str) -> Iterator[str]:
+def unnoted_ids(user_id: UserId) -> Iterator[RecordingId]:
     """The ids of recordings that are on a shelf, or that the bucket has something of."""
     yield from Recording.shelved(user_id)
     prefix = Scope(user_id).prefix
     for page in chain(s3.list_objects(prefix), s3.list_uploads(prefix)):
-        yield from (match["id"] for item in page if (match := place_of(item.key)))
+        yield from (owner_of(match)[1] for item in page if (match := place_of(item.key)))
 
 
 def check_rows(scope: Scope, deep: bool, tick: Tick) -> Iterator[Difference]:

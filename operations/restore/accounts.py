@@ -15,6 +15,7 @@ from aws import s3
 from aws.dynamo import elsewhere
 from operations.fsck.differences import batches
 from operations.restore.recordings import Carried, carry_recordings, carry_versions
+from recordings.keys import UserId
 from recordings.models import Ledger, Recording, Share
 from recordings.shares.links import let_go
 
@@ -62,7 +63,7 @@ def halves_closed(users_table: str) -> Iterator[Carried]:
                 yield closed_or_lost(user_id)
 
 
-def closed_or_lost(user_id: str) -> Carried:
+def closed_or_lost(user_id: UserId) -> Carried:
     """For an account that the old table does not have: closed to its end, which leaves no version of any object."""
     left = next(iter(s3.list_versions(f"recordings/{user_id}/")), None)
     return Carried("unclear" if left else "closed", user_id, "", None if left else partial(close, user_id))

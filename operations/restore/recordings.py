@@ -9,6 +9,7 @@ from typing import NamedTuple
 from aws.dynamo import elsewhere
 from operations.fsck.differences import batches
 from operations.fsck.repair import write_again
+from recordings.keys import RecordingId
 from recordings.models import Change, Ledger, Recording
 from recordings.transactions import rebook
 from recordings.trash import purge
@@ -39,10 +40,10 @@ def carry_recordings(changes_table: str) -> Iterator[Carried]:
     """What has to be done about recordings. One Scan of the old table, a BatchGetItem for each 100 changes."""
     old_change = elsewhere(Change, changes_table)
     for notes in batches(old_change.scan(old_change.version >= 1, consistent_read=True)):
-        keys = {(str(note.recording_id), note.user_id) for note in notes}
+        keys = {(RecordingId(str(note.recording_id)), note.user_id) for note in notes}
         rows = {(row.id, row.user_id): row for row in Recording.batch_get(keys, consistent_read=True)}
         for note in notes:
-            row = rows.get((str(note.recording_id), note.user_id))
+            row = rows.get((RecordingId(str(note.recording_id)), note.user_id))
             if row and row.status != "purging" and (carried := carry(note, row)):
                 yield carried
 

@@ -14,6 +14,7 @@ from django.core import signing
 
 from aws import functions, presign
 from recordings.analysis.decoding import Told, most_bytes
+from recordings.keys import RecordingId, UserId
 from recordings.models import Recording, Share
 
 SALT = "recordings.orders"
@@ -40,8 +41,8 @@ class Order(Task):
 class About(TypedDict):
     """What the seal says of an order: for what an answer to it may be written."""
 
-    user_id: str
-    id: str
+    user_id: UserId
+    id: RecordingId
     key: str
     tries: int
     share_id: NotRequired[str]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from recordings.changes.follow import page_once
+from recordings.keys import UserId
 from recordings.library import own_url
 from recordings.models import Recording, Share
 from recordings.response_size import ESCAPED, MOST_BYTES, weight
@@ -19,7 +20,7 @@ class ExportedRecording(Detail):
     shares: list[Shown]
 
 
-def export_page(user_id: str, after: int) -> tuple[list[ExportedRecording], int | None]:
+def export_page(user_id: UserId, after: int) -> tuple[list[ExportedRecording], int | None]:
     """Recordings with URLs for their bytes, the trash included, and where the next page begins (None: nowhere).
 
     In the order of their versions, as `following.page_once` has them: one that changes meanwhile comes again, none is

@@ -20,6 +20,7 @@ from aws.dynamo import Conflict, Table, find_at_once
 from aws.retry import retry_on_conflict
 from lib.logs import count
 from lib.problems import Problem
+from recordings.keys import RecordingId, UserId
 from recordings.models import Change, Ledger, Recording
 from recordings.transactions import TOMBSTONE_DAYS
 
@@ -47,13 +48,13 @@ class Look(NamedTuple):
 
     after: int
     rows: list[Change]
-    living: Mapping[str, Recording]
+    living: Mapping[RecordingId, Recording]
 
     def recording(self, row: Change) -> Recording | None:
-        return self.living.get(str(row.recording_id))
+        return self.living.get(RecordingId(str(row.recording_id)))
 
 
-def page(user_id: str, after: int, *, limit: int) -> tuple[list[Told], bool]:
+def page(user_id: UserId, after: int, *, limit: int) -> tuple[list[Told], bool]:
     """At most `limit` changes after the version `after`, in order, and whether there are more.
 
     None is left out that was committed before one that is told. A Query and a BatchGetItem, both strongly consistent;
@@ -69,7 +70,7 @@ def page(user_id: str, after: int, *, limit: int) -> tuple[list[Told], bool]:
         return [], False
 
 
-def page_once(user_id: str, after: int, *, limit: int, last: bool = True) -> tuple[list[Told], bool]:
+def page_once(user_id: UserId, after: int, *, limit: int, last: bool = True) -> tuple[list[Told], bool]:
     """The same, for who does not ask again for what comes, and has to know at the end, where this is the `last` page,
     that nothing is under way: a change may have gone whose successor is still to come. Two more TransactGetItems then.
     Raises 503 `busy` in place of nothing.
@@ -77,10 +78,10 @@ def page_once(user_id: str, after: int, *, limit: int, last: bool = True) -> tup
     return retry_on_conflict(try_page, seconds=PATIENCE)(user_id, after, limit=limit, last=last)
 
 
-def try_page(user_id: str, after: int, *, limit: int, last: bool) -> tuple[list[Told], bool]:
+def try_page(user_id: UserId, after: int, *, limit: int, last: bool) -> tuple[list[Told], bool]:
     """Raises Conflict where nothing can be told for sure at this moment."""
     rows = Change.since(user_id, after, limit=limit + 1)
-    ids = [str(row.recording_id) for row in rows[:limit] if not row.deleted]
+    ids = [RecordingId(str(row.recording_id)) for row in rows[:limit] if not row.deleted]
     look = Look(after, rows[:limit], Recording.batch(user_id, ids))
     doubts = doubts_of(look)
     sure = min(doubts, default=len(look.rows))
@@ -153,7 +154,7 @@ def enough(doubts: Mapping[int, Sequence[Place]], rows: int) -> int:
     return rows
 
 
-def behind(user_id: str, look: Look) -> list[Place]:
+def behind(user_id: UserId, look: Look) -> list[Place]:
     """Where changes after the last of the page are, by what the ledger says. One TransactGetItems."""
     (ledger,) = find_at_once((Ledger, user_id, 0))
     last = look.rows[-1].version if look.rows else look.after
@@ -183,7 +184,7 @@ def same(look: Look, asked: Sequence[Place], found: Mapping[Place, Table | None]
         if isinstance(row, Change) and row.version not in told:
             return False
         if place[0] is Recording:
-            seen = look.living.get(str(place[1]))
+            seen = look.living.get(RecordingId(str(place[1])))
             if (seen and seen.version) != (row.version if isinstance(row, Recording) else None):
                 return False
     return True

@@ -6,6 +6,7 @@ from typing import TypedDict
 from lib.paging import dump_cursor, load_cursor
 from lib.problems import Problem
 from recordings.changes.follow import page
+from recordings.keys import UserId
 from recordings.models import Recording
 from recordings.response_size import MOST_BYTES, REST, weight
 from recordings.uploads import id_of
@@ -19,7 +20,7 @@ class Checked(TypedDict):
     status: str
 
 
-def changes(user_id: str, cursor: str, *, limit: int) -> tuple[list[Recording | str], str, bool]:
+def changes(user_id: UserId, cursor: str, *, limit: int) -> tuple[list[Recording | str], str, bool]:
     """What changed since `cursor`, in order: a recording as it is now, or the id of one that is gone.
 
     Then the next cursor, and whether there is more. Costs what `following.page` says. A recording that changes
@@ -46,7 +47,7 @@ def changes(user_id: str, cursor: str, *, limit: int) -> tuple[list[Recording | 
     return found, dump_cursor([after, seen], *binding), more
 
 
-def check(user_id: str, hashes: list[str]) -> list[Checked]:
+def check(user_id: UserId, hashes: list[str]) -> list[Checked]:
     """For each SHA-256, in the order asked, what is here of it. A BatchGetItem for each 100."""
     ids = {sha256: id_of(user_id, sha256) for sha256 in hashes}
     rows = Recording.batch(user_id, ids.values())

@@ -8,6 +8,7 @@ from pynamodb.attributes import (
 )
 
 from aws.dynamo import IntegerAttribute, Table
+from recordings.keys import UserId
 
 
 class Allowance(Table):
@@ -24,7 +25,7 @@ class Allowance(Table):
     expires_at = IntegerAttribute()  # seconds since 1970, for DynamoDB's TTL
 
     @classmethod
-    def take(cls, kind: str, user_id: str, hour: int, amount: int) -> int:
+    def take(cls, kind: str, user_id: UserId, hour: int, amount: int) -> int:
         """Count `amount` more. Returns how much that is by now. One UpdateItem."""
         place = hashlib.sha256(f"{kind}:{user_id}:{hour}".encode()).hexdigest()
         row = cls(f"allowance:{place}", "allowance")

@@ -10,7 +10,8 @@ from pynamodb.attributes import (
     UnicodeAttribute,
 )
 
-from aws.dynamo import IntegerAttribute, Table
+from aws.dynamo import IntegerAttribute, Table, id_attribute
+from recordings.keys import RecordingId, UserId
 
 
 def life_of(attempt: str) -> str:
@@ -26,9 +27,9 @@ class Change(Table):
     class Meta:
         table_name = settings.CHANGES_TABLE
 
-    user_id = UnicodeAttribute(hash_key=True)
+    user_id = id_attribute(UserId, hash_key=True)
     version = IntegerAttribute(range_key=True)
-    recording_id = UnicodeAttribute(null=True)
+    recording_id = id_attribute(RecordingId, null=True)
     deleted = BooleanAttribute(null=True)
     life = UnicodeAttribute(null=True)  # of a tombstone: whose attempts were purged
     lost = BooleanAttribute(null=True)  # nobody had it purged: the row was missing, or its upload given up
@@ -36,7 +37,7 @@ class Change(Table):
     made_at = IntegerAttribute(null=True)  # seconds since 1970
 
     @classmethod
-    def purged(cls, user_id: str, recording_id: str, attempt: str) -> bool | None:
+    def purged(cls, user_id: UserId, recording_id: RecordingId, attempt: str) -> bool | None:
         """Whether this attempt was purged, as far back as tombstones go; None where the recording's newest change is a
         tombstone that says neither whose it is nor that it is none's.
 
@@ -48,7 +49,7 @@ class Change(Table):
         return cls.searched(user_id, recording_id, attempt)
 
     @classmethod
-    def searched(cls, user_id: str, recording_id: str, attempt: str) -> bool | None:
+    def searched(cls, user_id: UserId, recording_id: RecordingId, attempt: str) -> bool | None:
         """`purged` from the tombstones alone."""
         notes = cls.query(
             user_id,
@@ -66,18 +67,18 @@ class Change(Table):
         return None if unclear else False
 
     @classmethod
-    def newest(cls, user_id: str) -> int:
+    def newest(cls, user_id: UserId) -> int:
         """The highest version of an account's change rows, 0 without any. One Query."""
         rows = cls.query(user_id, cls.version >= 1, consistent_read=True, scan_index_forward=False, limit=1)
         return next((row.version for row in rows), 0)
 
     @classmethod
-    def since(cls, user_id: str, version: int, *, limit: int) -> list["Change"]:
+    def since(cls, user_id: UserId, version: int, *, limit: int) -> list["Change"]:
         """At most `limit` changes after `version` in order, all that had been acknowledged before. One Query."""
         return list(cls.query(user_id, cls.version > version, consistent_read=True, limit=limit))
 
     @classmethod
-    def all_of(cls, user_id: str, recording_id: str = "") -> Iterator["Change"]:
+    def all_of(cls, user_id: UserId, recording_id: RecordingId | None = None) -> Iterator["Change"]:
         """Every change row of an account, in order, or those of one recording. One Query for each MB."""
         only = cls.recording_id == recording_id if recording_id else None
         yield from cls.query(user_id, cls.version >= 1, only, consistent_read=True)
@@ -91,19 +92,19 @@ class Grave(Table):
     class Meta:
         table_name = settings.CHANGES_TABLE
 
-    user_id = UnicodeAttribute(hash_key=True)
+    user_id = id_attribute(UserId, hash_key=True)
     version = IntegerAttribute(range_key=True)
-    recording_id = UnicodeAttribute()
+    recording_id = id_attribute(RecordingId)
     life = UnicodeAttribute()
     expires_at = IntegerAttribute()  # seconds since 1970, for DynamoDB's TTL
 
     @staticmethod
-    def place(recording_id: str, life: str) -> int:
+    def place(recording_id: RecordingId, life: str) -> int:
         """120 bits of a hash, negative: DynamoDB's numbers have 38 digits."""
         return -1 - int(hashlib.sha256(f"{recording_id}:{life}".encode()).hexdigest()[:30], 16)
 
     @classmethod
-    def of(cls, user_id: str, recording_id: str, life: str, *, expires_at: int | None = None) -> "Grave":
+    def of(cls, user_id: UserId, recording_id: RecordingId, life: str, *, expires_at: int | None = None) -> "Grave":
         place = cls.place(recording_id, life)
         return cls(user_id, place, recording_id=recording_id, life=life, expires_at=expires_at)
 
@@ -114,7 +115,7 @@ class Ledger(Table):
     class Meta:
         table_name = settings.CHANGES_TABLE
 
-    user_id = UnicodeAttribute(hash_key=True)
+    user_id = id_attribute(UserId, hash_key=True)
     version = IntegerAttribute(range_key=True, default=0)
     last_version = IntegerAttribute()
     used_bytes = IntegerAttribute()

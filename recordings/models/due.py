@@ -7,8 +7,9 @@ from pynamodb.attributes import (
     UnicodeAttribute,
 )
 
-from aws.dynamo import IntegerAttribute, Table
+from aws.dynamo import IntegerAttribute, Table, id_attribute
 from lib.clock import now
+from recordings.keys import RecordingId, UserId
 from recordings.models.recording import Recording
 
 OLD_SHARDS = [f"{number:x}" for number in range(16)]  # until they are empty
@@ -35,14 +36,14 @@ class Work(Table):
         table_name = settings.RECORDINGS_TABLE
 
     id = UnicodeAttribute(hash_key=True)
-    user_id = UnicodeAttribute(range_key=True)
+    user_id = id_attribute(UserId, range_key=True)
     created_at = UnicodeAttribute()
     up_to = IntegerAttribute(null=True)  # of an order to empty the trash: the account's last version then
     due_shard = UnicodeAttribute()
     due_at = UnicodeAttribute()
 
     @classmethod
-    def of(cls, kind: str, user_id: str, *, due_at: str) -> "Work":
+    def of(cls, kind: str, user_id: UserId, *, due_at: str) -> "Work":
         id = f"{kind}:{user_id}"
         return cls(id, user_id, created_at=now(), due_shard=due_shard(id), due_at=due_at)
 
@@ -57,8 +58,8 @@ class Excerpt(Table):
         table_name = settings.RECORDINGS_TABLE
 
     id = UnicodeAttribute(hash_key=True)
-    user_id = UnicodeAttribute(range_key=True)
-    recording_id = UnicodeAttribute()
+    user_id = id_attribute(UserId, range_key=True)
+    recording_id = id_attribute(RecordingId)
     due_shard = UnicodeAttribute()
     due_at = UnicodeAttribute()
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from django.conf import settings
 from pynamodb.attributes import (
@@ -17,8 +17,9 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
 
 from aws.bucket import LEFTOVER_DAYS
-from aws.dynamo import IntegerAttribute, Table
+from aws.dynamo import IntegerAttribute, Table, id_attribute
 from lib.clock import seconds_since
+from recordings.keys import RecordingId, UserId
 from recordings.models.changes import life_of
 from recordings.models.shares import ShareEntry
 
@@ -89,8 +90,8 @@ class Recording(Table):
     class Meta:
         table_name = settings.RECORDINGS_TABLE
 
-    id = UnicodeAttribute(hash_key=True)
-    user_id = UnicodeAttribute(range_key=True)
+    id = id_attribute(RecordingId, hash_key=True)
+    user_id = id_attribute(UserId, range_key=True)
     name = UnicodeAttribute()
     size = IntegerAttribute()
     sha256 = UnicodeAttribute()
@@ -131,6 +132,13 @@ class Recording(Table):
     due_at = UnicodeAttribute(null=True)
     by_shelf = ByShelf()
     by_due = ByDue()
+
+    if TYPE_CHECKING:  # the two can't be swapped
+
+        def __init__(self, id: RecordingId, user_id: UserId, **attributes: Any) -> None: ...
+
+        @classmethod
+        def find(cls, id: RecordingId, user_id: UserId) -> "Recording | None": ...  # type: ignore[override]
 
     @property
     def key(self) -> str:
@@ -228,7 +236,14 @@ class Recording(Table):
 
     @classmethod
     def on_shelf(
-        cls, user_id: str, shelf: str, *, start: str | None, end: str | None, after: Sequence[str] | None, limit: int
+        cls,
+        user_id: UserId,
+        shelf: str,
+        *,
+        start: str | None,
+        end: str | None,
+        after: Sequence[str] | None,
+        limit: int,
     ) -> tuple[list["Recording"], bool]:
         """At most `limit` recordings of a shelf, newest first, and whether there may be more. One Query: 1 MB.
 
@@ -252,14 +267,14 @@ class Recording(Table):
         return rows, bool(query.page_iter.last_evaluated_key)
 
     @classmethod
-    def shelved(cls, user_id: str) -> Iterator[str]:
+    def shelved(cls, user_id: UserId) -> Iterator[RecordingId]:
         """The ids of what is on an account's shelves, within moments. Three Queries, one for each MB."""
         for shelf in ("library", "trash", "uploading"):
             for row in cls.by_shelf.query(f"{user_id}#{shelf}"):
                 yield row.id
 
     @classmethod
-    def batch(cls, user_id: str, ids: Iterable[str]) -> dict[str, "Recording"]:
+    def batch(cls, user_id: UserId, ids: Iterable[RecordingId]) -> dict[RecordingId, "Recording"]:
         """Those of the account's recordings that exist, by id, as they are now. One BatchGetItem for each 100."""
         keys = {(id, user_id) for id in ids}
         return {row.id: row for row in cls.batch_get(keys, consistent_read=True)}
@@ -280,7 +295,9 @@ class Recording(Table):
         return [self.recorded_at, self.id]
 
     @classmethod
-    def due(cls, shard: str, until: str, *, after: Any = None, limit: int) -> tuple[list[tuple[str, str]], Any]:
+    def due(
+        cls, shard: str, until: str, *, after: Any = None, limit: int
+    ) -> tuple[list[tuple[RecordingId, UserId]], Any]:
         """(id, user_id) of at most `limit` rows in this shard that were due at `until`, the longest overdue first, and
         where to go on `after`, None at the end. One Query, eventually consistent.
         """
@@ -289,7 +306,7 @@ class Recording(Table):
         return rows, query.last_evaluated_key
 
 
-def _index_key(user_id: str, shelf: str, position: Sequence[str]) -> dict[str, dict[str, str]]:
+def _index_key(user_id: UserId, shelf: str, position: Sequence[str]) -> dict[str, dict[str, str]]:
     recorded_at, id = position
     values = {"id": id, "user_id": user_id, "shelf": shelf, "recorded_at": recorded_at}
     return {name: {"S": value} for name, value in values.items()}

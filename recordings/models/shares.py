@@ -8,7 +8,8 @@ from pynamodb.attributes import (
     UnicodeAttribute,
 )
 
-from aws.dynamo import IntegerAttribute, TokenRow
+from aws.dynamo import IntegerAttribute, TokenRow, id_attribute
+from recordings.keys import RecordingId, UserId
 
 
 class ShareEntry(TypedDict):
@@ -27,8 +28,8 @@ class Share(TokenRow):
     class Meta:
         table_name = settings.USERS_TABLE
 
-    user_id = UnicodeAttribute()
-    recording_id = UnicodeAttribute()
+    user_id = id_attribute(UserId)
+    recording_id = id_attribute(RecordingId)
     created_at = UnicodeAttribute()
     expires_at = IntegerAttribute()  # seconds since 1970; checked in code, since DynamoDB's TTL deletes late
     password = UnicodeAttribute(null=True)  # hashed

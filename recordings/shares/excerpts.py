@@ -18,6 +18,7 @@ from aws.retry import retry_on_conflict
 from lib.problems import Problem
 from recordings.analysis import decoding, orders
 from recordings.analysis.decoding import SECONDS, UndecodableError
+from recordings.keys import UserId
 from recordings.library import open_account
 from recordings.models import Excerpt, Recording, Share
 from recordings.shares.links import clear, let_go
@@ -121,7 +122,7 @@ def conclude(row: Recording, share: Share, status: str) -> str:
     return status
 
 
-def tend(share_id: str, user_id: str, until: float) -> str:
+def tend(share_id: str, user_id: UserId, until: float) -> str:
     """The sweep's part: cut what no event has brought, and delete what is over. Returns what became of it."""
     work = Excerpt.find(Excerpt.id_of(share_id), user_id)
     if work is None:

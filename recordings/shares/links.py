@@ -15,6 +15,7 @@ from lib.clock import now
 from lib.problems import Problem, invalid, not_found
 from lib.secrets import TOKEN, hashed, new_token
 from recordings import pacing
+from recordings.keys import RecordingId, UserId
 from recordings.library import ID, find, leave_to_sweep, present, settle
 from recordings.models import Excerpt, Ledger, Recording, Share, ShareEntry
 from recordings.shares.transactions import set_shares
@@ -33,7 +34,7 @@ class Wanted(TypedDict):
     end: NotRequired[float]
 
 
-def create(user_id: str, id: str, wanted: Wanted) -> tuple[Share, str]:
+def create(user_id: UserId, id: RecordingId, wanted: Wanted) -> tuple[Share, str]:
     """A new share of the recording, and its token, which nobody can see again.
 
     `wanted` holds expires_at (seconds since 1970) and, where given, password, at, start and end. Raises 404 also for
@@ -67,7 +68,7 @@ def create(user_id: str, id: str, wanted: Wanted) -> tuple[Share, str]:
     return share, token
 
 
-def look_up(user_id: str, id: str) -> tuple[Recording, Ledger | None]:
+def look_up(user_id: UserId, id: RecordingId) -> tuple[Recording, Ledger | None]:
     """The account's recording with its ledger. Raises 404 as `find` does. One BatchGetItem."""
     if not ID.fullmatch(id):
         raise not_found()
@@ -75,7 +76,7 @@ def look_up(user_id: str, id: str) -> tuple[Recording, Ledger | None]:
     return present(row), ledger if ledger and not ledger.closed else None
 
 
-def new_share(user_id: str, id: str, token: str, wanted: Wanted) -> Share:
+def new_share(user_id: UserId, id: RecordingId, token: str, wanted: Wanted) -> Share:
     share = Share.bare(hashed(token), user_id=user_id, recording_id=id, created_at=now())
     share.expires_at, share.at = wanted["expires_at"], wanted.get("at")
     share.start, share.end = wanted.get("start"), wanted.get("end")
@@ -114,14 +115,14 @@ def living_shares(row: Recording, *, seconds: float = 0) -> list[ShareEntry]:
     return [entry for entry in row.shares or [] if entry["expires_at"] > time.time() + seconds]
 
 
-def shares_of(user_id: str, id: str) -> list[Share]:
+def shares_of(user_id: UserId, id: RecordingId) -> list[Share]:
     """The recording's living shares, in the order in which they were made. One GetItem, one BatchGetItem."""
     ids = [entry["id"] for entry in living_shares(find(user_id, id))]
     rows = Share.batch(ids)
     return [rows[share_id] for share_id in ids if share_id in rows]
 
 
-def revoke(user_id: str, id: str, share_id: str) -> None:
+def revoke(user_id: UserId, id: RecordingId, share_id: str) -> None:
     """End a share. Raises 404 where the recording has no such share."""
     row, ledger = look_up(user_id, id)
     entry = row.share(share_id)

@@ -7,6 +7,7 @@ from rest_framework.viewsets import ViewSet
 
 from lib.documented import extend_schema
 from lib.origin import origin
+from recordings.keys import RecordingId
 from recordings.shares import links as sharing
 from recordings.shares import serializers as serializers
 from recordings.shares.serializers import share
@@ -20,7 +21,7 @@ class ShareViewSet(ViewSet):
     lookup_value_regex = "[^/]+"
 
     @extend_schema(parameters=[ID], responses=serializers.SharesSerializer)
-    def list(self, request: Request, id: str) -> Response:
+    def list(self, request: Request, id: RecordingId) -> Response:
         """The recording's links that work, in the order in which they were made; not the links themselves."""
         return Response({"results": [share(row) for row in sharing.shares_of(caller_id(request), id)]})
 
@@ -29,7 +30,7 @@ class ShareViewSet(ViewSet):
         request=serializers.ShareCreateSerializer,
         responses={201: serializers.NewShareSerializer},
     )
-    def create(self, request: Request, id: str) -> Response:
+    def create(self, request: Request, id: RecordingId) -> Response:
         """Make a link by which anybody can listen to this recording, or a part of it, without an account.
 
         It works until it expires or is revoked, and not while the recording is in the trash. A part is cut out into a
@@ -46,7 +47,7 @@ class ShareViewSet(ViewSet):
         return Response(share(row) | {"url": url, "password": made}, 201, headers={"Cache-Control": "no-store"})
 
     @extend_schema(parameters=[ID, SHARE_ID], responses={204: None})
-    def destroy(self, request: Request, id: str, share_id: str) -> Response:
+    def destroy(self, request: Request, id: RecordingId, share_id: str) -> Response:
         """Revoke a link: it stops working at once. A download that has begun goes on for up to 15 minutes."""
         sharing.revoke(caller_id(request), id, share_id)
         return Response(status=204)

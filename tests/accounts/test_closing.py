@@ -17,6 +17,7 @@ from lib.clock import days_from_now, seconds_since
 from operations import sweep as sweeping
 from operations.events import object_created
 from operations.sweep import sweep
+from recordings.keys import UserId
 from recordings.models import MULTIPART, Ledger, Work
 from tests.accounts.test_sessions import another_device
 from tests.client import Client, send
@@ -267,7 +268,7 @@ def test_a_long_closing_goes_on_in_slices(alice: Client, monkeypatch: pytest.Mon
     monkeypatch.setattr("recordings.transactions.BATCH", 1)
     turns: list[str] = []
 
-    def briefly(user_id: str, until: float) -> str:
+    def briefly(user_id: UserId, until: float) -> str:
         """For two pieces."""
         asked = iter((0.0, 0.0))
         clock = SimpleNamespace(monotonic=lambda: next(asked, inf))

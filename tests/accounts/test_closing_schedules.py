@@ -16,6 +16,7 @@ from aws import s3
 from operations import events
 from operations import sweep as sweeping
 from recordings import models, uploads
+from recordings.keys import RecordingId
 from tests.client import Client, declare, sha256
 from tests.recordings.exploring import Explorer
 from tests.recordings.scenes import Ticket, cut, make_parts_small, put_part
@@ -42,7 +43,7 @@ def machine(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     logging.disable(logging.NOTSET)
 
 
-def recording_id(content: bytes = CONTENT) -> str:
+def recording_id(content: bytes = CONTENT) -> RecordingId:
     return uploads.id_of(ALICE.user_id, sha256(content))
 
 

@@ -23,6 +23,7 @@ from django.core.management import call_command
 from accounts.services import set_quota
 from aws import s3
 from operations.lambda_handler import handler
+from recordings.keys import UserId
 from tests.client import Client, sign_up
 from tests.integration import faults
 from tests.integration.devices import Account, Device
@@ -118,7 +119,7 @@ def test_nothing_is_lost_under_load(
         people = [sign_up() for _ in range(ACCOUNTS)]
         accounts = [Account(person.auth_key, person.user_id) for person in people]
         for account in accounts:
-            set_quota(account.user_id, 100 * 2**30)  # half an hour fills a gigabyte
+            set_quota(UserId(account.user_id), 100 * 2**30)  # half an hour fills a gigabyte
         until = time.monotonic() + seconds
         devices = [
             Device(url, account, random.Random(f"{seed} {number}"), until)

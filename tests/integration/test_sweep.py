@@ -4,6 +4,7 @@ import time
 
 from benchmarks.seed import content_hash, recording
 from operations.sweep import sweep
+from recordings.keys import UserId
 from recordings.models import Change, Ledger, Recording, due_shard
 from recordings.uploads import id_of
 from tests.client import sign_up
@@ -12,7 +13,7 @@ from tests.state import LONG_AGO, check_books, ledger
 LONGER_AGO = "2019-01-01T00:00:00.000Z"
 
 
-def trash(user_id: str, number: int, *, due_at: str) -> None:
+def trash(user_id: UserId, number: int, *, due_at: str) -> None:
     """So many recordings whose time in the trash is over, written past the API."""
     with Recording.batch_write() as rows, Change.batch_write() as changes:
         for each in range(number):

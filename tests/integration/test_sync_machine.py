@@ -24,6 +24,7 @@ from aws.dynamo import dynamo
 from lib.paging import load_cursor
 from operations.events import object_created
 from operations.sweep import sweep
+from recordings.keys import UserId
 from recordings.models import Change, Ledger, Recording, due_shard
 from recordings.uploads import id_of
 from tests import state
@@ -71,7 +72,7 @@ def committed() -> Iterator[list[Commit]]:
             events.unregister(f"{event}.dynamodb.TransactWriteItems", hook)
 
 
-def check_log(user_id: str, commits: list[Commit]) -> dict[int, Commit]:
+def check_log(user_id: UserId, commits: list[Commit]) -> dict[int, Commit]:
     """Versions 1…n, each once, and the table of changes is what they leave behind. Returns them by version."""
     log = {commit.version: commit for commit in commits}
     assert sorted(commit.version for commit in commits) == list(range(1, len(commits) + 1))

@@ -12,6 +12,7 @@ from pathlib import Path
 import django
 
 import tests.environment  # noqa: F401 - before the settings
+from recordings.keys import RecordingId, UserId
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "recorder_project.settings"
 ROOM = 2**30  # bytes, as on Lambda: of address space, which is more than memory
@@ -38,7 +39,7 @@ def main(folder: Path) -> None:
     for path in sorted(folder.iterdir()):
         content = path.read_bytes()
         object_reader.open_object = lambda key, content=content: Held(content)  # type: ignore[assignment, misc]
-        row, before = Recording(path.name, "0" * 32, attempt="0" * 32), spent()
+        row, before = Recording(RecordingId(path.name), UserId("0" * 32), attempt="0" * 32), spent()
         said: dict[str, object] = {"name": path.name}
         for tries in range(TRIES + 1):
             try:

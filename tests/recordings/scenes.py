@@ -23,12 +23,13 @@ from aws import s3
 from operations import events
 from operations import sweep as sweeping
 from recordings import models, uploads, uppy
+from recordings.keys import UserId
 from tests.client import Client, declare, sha256
 from tests.recordings.stepping import Machine, Operation
 from tests.recordings.worlds import World, checksum
 from web.uppy import GrantAuthentication
 
-USER = "a" * 32
+USER = UserId("a" * 32)
 OVERDUE = 100  # days
 PART, LONG = 16, 32  # bytes: S3's least part, and from where on uploads go in parts
 CONTENTS = {"short": b"what was said", "parts": b"what was said" * 3, "uppy": b"as Uppy says it" * 3}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from operations.sweep import sweep
+from recordings.keys import RecordingId
 from recordings.models import MULTIPART, Ledger, Recording
 from tests.client import Answer, Client
 from tests.recordings.test_events import tell
@@ -65,7 +66,9 @@ def arrived(alice: Client, content: bytes = AUDIO) -> str:
 
 def mismatch(alice: Client) -> str:
     id = ready(alice)
-    Recording(id, alice.user_id).update([Recording.status.set("mismatch"), Recording.verified_at.remove()])
+    Recording(RecordingId(id), alice.user_id).update(
+        [Recording.status.set("mismatch"), Recording.verified_at.remove()]
+    )
     return id
 
 

@@ -15,6 +15,7 @@ from operations import lambda_handler
 from operations import sweep as sweeping
 from operations.sweep import SLICE, THREADS, Sweep
 from operations.turns import QUICK, Page, Row, Turns
+from recordings.keys import UserId
 from recordings.models import SHARDS, Ledger, Recording, Work, due_shard
 from recordings.trash import continue_emptying
 from tests.client import Client, sign_up
@@ -185,7 +186,7 @@ def test_an_emptied_trash_and_slow_files_hold_up_nobody_else(
         make_due(user_id, id)
     served: list[tuple[float, str]] = []
 
-    def empty(user_id: str, order: Work, *, until: float) -> bool:
+    def empty(user_id: UserId, order: Work, *, until: float) -> bool:
         served.append((clock.at, user_id))
         if user_id == alice.user_id:
             clock.at = max(clock.at, until) + 0.01

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from recordings.changes import follow as following
+from recordings.keys import RecordingId
 from recordings.models import Change, Recording
 from recordings.uploads import id_of
 from tests.client import Client, send, sha256
@@ -228,7 +229,7 @@ def test_an_old_change_costs_no_look_at_what_is_under_way(lives: Client) -> None
     """Of what is older than anything under way, a page tells at once, gaps and all."""
     long_ago = "2020-01-01T00:00:00.000Z"
     for id in stored(lives):
-        Recording(id, lives.user_id).update([Recording.updated_at.set(long_ago)])
+        Recording(RecordingId(id), lives.user_id).update([Recording.updated_at.set(long_ago)])
     with calls() as sent:
         assert lives.get("recordings/changes/").status == 200
     assert sent == ["GetItem", "Query", "BatchGetItem"]

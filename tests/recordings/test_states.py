@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from recordings import transactions
+from recordings.keys import RecordingId, UserId
 from recordings.models import Recording
 from recordings.states import ABSENT, STATES, TRANSITIONS, state_of
 from tests.client import Client
@@ -112,7 +113,7 @@ def test_the_states_leave_no_doubt() -> None:
     for status in ("uploading", "ready", "mismatch", "purging"):
         for flags in range(16):
             kept_, upload, verified, trashed = ("x" if flags & 1 << bit else None for bit in range(4))
-            row = Recording("0", "1", status=status, kept=kept_, upload_id=upload)
+            row = Recording(RecordingId("0"), UserId("1"), status=status, kept=kept_, upload_id=upload)
             row.verified_at, row.trashed_at = verified, trashed
             assert sum(state.fits(row) for state in STATES.values()) <= 1
 
@@ -129,4 +130,4 @@ def test_the_states_leave_no_doubt() -> None:
 )
 def test_what_is_in_no_state_is_told(values: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="no known state"):
-        state_of(Recording("0", "1", **values))
+        state_of(Recording(RecordingId("0"), UserId("1"), **values))

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from operations.sweep import sweep
+from recordings.keys import RecordingId
 from recordings.models import Change
 from recordings.uploads import id_of
 from tests import fresh, state
@@ -366,7 +367,10 @@ class Devices(RuleBasedStateMachine):
         book = state.ledger(account.client.user_id)
         assert (book.last_version, book.used_bytes) == (len(account.log), account.used_bytes())
         rows = Change.all_of(account.client.user_id)
-        table = {int(row.version): (account.ids.index(str(row.recording_id)), bool(row.deleted)) for row in rows}
+        table = {
+            int(row.version): (account.ids.index(RecordingId(str(row.recording_id))), bool(row.deleted))
+            for row in rows
+        }
         assert table == account.table()
 
     def follow(self, device: Device, limit: int, meanwhile: Act | None = None) -> bool:

@@ -9,6 +9,7 @@ import pytest
 
 from operations.fsck import check as verifying
 from operations.sweep import sweep
+from recordings.keys import RecordingId, UserId
 from recordings.models import Change, Ledger, Recording
 from recordings.uploads import id_of
 from tests.client import Client, sha256
@@ -217,7 +218,7 @@ def test_a_repair_goes_on_after_what_it_cannot_do(
         Change(client.user_id, 2).delete()
     real = Recording.find
 
-    def find(id: str, user_id: str) -> Recording | None:
+    def find(id: RecordingId, user_id: UserId) -> Recording | None:
         if user_id == alice.user_id:
             raise ZeroDivisionError
         return real(id, user_id)

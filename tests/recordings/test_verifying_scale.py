@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 from aws import s3
 from operations.fsck import check as verifying
 from operations.fsck.differences import Scope
+from recordings.keys import UserId
 from recordings.models import Change, Ledger
 from tests.client import Client, sign_up
 from tests.recordings.test_verifying import put, verify
@@ -70,7 +71,7 @@ def test_every_key_of_the_bucket_is_in_one_segment() -> None:
         listed = [
             item.key
             for number in range(segments)
-            for page in s3.list_objects("recordings/", **Scope("", number, segments).keys)
+            for page in s3.list_objects("recordings/", **Scope(UserId(""), number, segments).keys)
             for item in page
         ]
         assert sorted(listed) == sorted(keys)

@@ -16,6 +16,7 @@ from aws.s3 import Listed
 from operations import events
 from operations.fsck import repair
 from recordings import models, uploads
+from recordings.keys import RecordingId
 from tests.client import sha256
 from tests.recordings.books import Books, check_step
 from tests.recordings.scenes import CONTENTS, OVERDUE, SCENES, USER, call, cut, hear
@@ -144,11 +145,11 @@ def move_on(key: str, content: bytes) -> tuple[int, str]:
 
 def mend(key: str, content: bytes) -> tuple[int, str]:
     """What `verify_storage --repair` does about the attempt's object, which no row names as far as it has read."""
-    row = models.Recording.find(key.split("/")[2], USER)
+    row = models.Recording.find(RecordingId(key.split("/")[2]), USER)
     stored = s3.stat(key)
     if stored is None or (row and key in (row.key, row.stored_key)):
         return 200, "nothing to mend"
-    remedy = repair.home(Listed(key, stored.size, START), USER, key.split("/")[2], key.split("/")[3])
+    remedy = repair.home(Listed(key, stored.size, START), USER, RecordingId(key.split("/")[2]), key.split("/")[3])
     if remedy.act:
         try:
             remedy.act()

@@ -16,6 +16,7 @@ import requests
 from pytest_django import Settings
 
 from recordings import podcast
+from recordings.keys import RecordingId, UserId
 from recordings.models import Recording
 from tests.accounts.test_feeds import make, token_of
 from tests.accounts.test_throttles import stop_the_clock
@@ -217,7 +218,7 @@ def test_what_is_not_found_to_be_sound_is_a_file(alice: Client, kind: str, playa
     ],
 )
 def test_types_by_extension(declared: str, extension: str, kind: str) -> None:
-    assert podcast.media(Recording("0", "0", content_type=declared)) == (extension, kind)
+    assert podcast.media(Recording(RecordingId("0"), UserId("0"), content_type=declared)) == (extension, kind)
 
 
 def test_markers_are_chapters(alice: Client) -> None:

@@ -16,6 +16,7 @@ from pytest_django.fixtures import Settings
 from accounts.authentication import COOKIE
 from accounts.models import Session
 from accounts.providers import id_tokens
+from recordings.keys import UserId
 from tests.accounts.conftest import id_token, offer, switch_on
 from tests.client import Client, sign_up
 from tests.signer import hashed, jwks, pem, private_key
@@ -363,7 +364,7 @@ def test_nobody_else_is_asked(browser: Browser, world: World) -> None:
         grant(world, asked, subject)
         come_back(browser, asked)
     charlie = signed_in(browser)
-    Session.all_of(charlie)[0].delete()
+    Session.all_of(UserId(charlie))[0].delete()
     begin(browser)
 
 

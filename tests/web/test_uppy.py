@@ -12,6 +12,7 @@ from pytest_django import Settings
 from accounts import grants
 from aws import presign, s3
 from recordings.completion import verify
+from recordings.keys import RecordingId
 from recordings.models import MULTIPART, Ledger, Recording
 from recordings.uploads import new_attempt
 from tests.client import Answer, Client, send, sha256
@@ -90,8 +91,8 @@ def submit(given: dict[str, Any], content: bytes) -> requests.Response:
     return requests.post(given["url"], data=given["fields"], files={"file": content}, timeout=20)
 
 
-def id_in(upload: dict[str, str]) -> str:
-    return upload["key"].split("/")[2]
+def id_in(upload: dict[str, str]) -> RecordingId:
+    return RecordingId(upload["key"].split("/")[2])
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from operations.management.progress import Progress
 from operations.sweep import sweep
+from recordings.keys import RecordingId, UserId
 
 
 class Command(BaseCommand):
@@ -18,7 +19,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         progress = Progress(self.stderr)
 
-        def report(outcome: str, id: str, user_id: str) -> None:
+        def report(outcome: str, id: RecordingId, user_id: UserId) -> None:
             progress(outcome)
             if options["json"]:
                 progress.clear()

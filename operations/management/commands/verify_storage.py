@@ -11,6 +11,7 @@ from operations.fsck.differences import Difference, Scope
 from operations.fsck.prices import AS_OF, S3_OUT, S3_READ
 from operations.fsck.rows import rows_in
 from operations.management.progress import Progress
+from recordings.keys import UserId
 from recordings.library import ID
 
 PARTS = 16  # of each walk, with --resume
@@ -66,7 +67,7 @@ def scope_of(account: str, segment: str) -> Scope:
         raise CommandError("--segment is I/N: the Ith of N parts, of 1,000 at most.")
     if account and total > 1:
         raise CommandError("--segment goes without --account: one account is not divided.")
-    return Scope(account, number - 1, total)
+    return Scope(UserId(account), number - 1, total)
 
 
 def announcement(scope: Scope) -> str:
