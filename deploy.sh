@@ -19,8 +19,39 @@ esac
 region=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}
 [ -n "$region" ] || { echo "Which region? Set AWS_REGION, or run: aws configure" >&2 && exit 2; }
 export AWS_REGION=$region AWS_PAGER=
-account=$(aws sts get-caller-identity --query Account --output text)
+identity=$(aws sts get-caller-identity --query '[Account,Arn]' --output text)
+read -r account caller <<<"$identity"
 registry=$account.dkr.ecr.$region.amazonaws.com
+
+# They alone may change what keeps old versions. Before anything is built: whoever the policy refuses deploys nothing.
+asked() { aws cloudformation describe-stacks --stack-name "$stack" --output text --query "$1" 2>/dev/null || true; }
+deployer=$(asked 'Stacks[0].RoleARN') # the stack's service role, if it has one
+case $deployer in arn:*) ;; *) deployer=$caller ;; esac
+roles=$deployer
+case $deployer in
+arn:*:assumed-role/*) # a session's ARN leaves out the path of its role, whose name alone is unique
+    name=${deployer#*:assumed-role/} partition=${deployer#arn:}
+    deployer=arn:${partition%%:*}:iam::$account:role/${name%%/*}
+    roles=$deployer,arn:${partition%%:*}:iam::$account:role/*/${name%%/*}
+    ;;
+esac
+known=$(asked "Stacks[0].Parameters[?ParameterKey=='DeployRoles'].ParameterValue")
+case $known in
+arn:*)
+    breakglass=$(asked "Stacks[0].Parameters[?ParameterKey=='BreakGlassRole'].ParameterValue")
+    roles=$known may=
+    set -f # their * stands for paths of roles, not for files
+    for each in ${known//,/ } $breakglass arn:aws:iam::"$account":root; do
+        [ "${each##*[:/]}" != "${deployer##*[:/]}" ] || may=yes
+    done
+    set +f
+    if [ -z "$may" ]; then
+        echo "The bucket's policy would refuse $deployer: the stack's DeployRoles are $known." >&2
+        echo "Deploy as one of them, or have one of them add you: docs/operations.md#who-guards-the-bucket" >&2
+        exit 2
+    fi
+    ;;
+esac
 
 if [ -z "$tag" ]; then
     tag=$(git describe --always --dirty 2>/dev/null || echo image)-$(date -u +%Y%m%d-%H%M%S)-$arch
@@ -40,7 +71,7 @@ fi
 aws cloudformation deploy --stack-name "$stack" --template-file template.yaml --capabilities CAPABILITY_IAM \
     --no-fail-on-empty-changeset \
     --parameter-overrides "ImageUri=$registry/$stack:$tag" "Architecture=$arch" \
-    "Deployed=$(date -u +%Y-%m-%dT%H:%M:%SZ)" ${PARAMETERS:-}
+    "Deployed=$(date -u +%Y-%m-%dT%H:%M:%SZ)" "DeployRoles=$roles" ${PARAMETERS:-}
 aws cloudformation describe-stacks --stack-name "$stack" --output text \
     --query 'Stacks[0].Outputs[].[OutputKey,OutputValue,Description]'
 echo "The image is $tag. To come back to it later: make deploy TAG=$tag"

@@ -5,6 +5,8 @@ import logging
 import os
 import time
 import uuid
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -18,7 +20,8 @@ from lib.gateway import Event  # noqa: E402
 from lib.logs import count, doing, say  # noqa: E402 - models need the settings
 from operations import decode_answers  # noqa: E402
 from operations.events import object_created  # noqa: E402
-from operations.sweep import sweep  # noqa: E402
+from operations.sweep import Kinds, sweep  # noqa: E402
+from recordings.models import is_closing, is_for_all  # noqa: E402
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +37,33 @@ def handler(event: Event, context: Any = None) -> dict[str, int]:
     others are done: S3 and SQS then send it again, and repeating is safe.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
     """
-    started, outcomes, level = time.monotonic(), {}, logging.ERROR
+    work = partial(take_part, event, context) if is_schedule(event) else partial(take, event)
+    return noted(kind(event), context, work)
+
+
+def closing_handler(event: Event, context: Any = None) -> dict[str, int]:
+    """The entry point of the one function that may erase old versions: on its schedule it closes accounts, and does
+    nothing else. Images that know of no such function do not have it, and can't be called for it.
+    """
+
+    def work() -> dict[str, int]:
+        if not is_schedule(event):
+            raise ValueError("This is not the schedule.")
+        return take_part(event, context, name="Closings", kinds=is_closing)
+
+    return noted("closings", context, work)
+
+
+def noted(route: str, context: Any, work: Callable[[], dict[str, int]]) -> dict[str, int]:
+    """Do it, with a line in the log about it."""
+    started, level = time.monotonic(), logging.ERROR
+    outcomes: dict[str, int] = {}
     with doing(getattr(context, "aws_request_id", None) or uuid.uuid4().hex) as done:
         try:
-            outcomes = take_part(event, context) if is_schedule(event) else take(event)
+            outcomes = work()
             level = logging.INFO
         finally:
-            say(done, level=level, started=started, route=kind(event), outcomes=outcomes)
+            say(done, level=level, started=started, route=route, outcomes=outcomes)
     return outcomes
 
 
@@ -53,15 +76,15 @@ def kind(event: Event) -> str:
     return "sweep" if is_schedule(event) else "s3" if "Records" in event or "Event" in event else "unknown"
 
 
-def take_part(event: Event, context: Any) -> dict[str, int]:
-    """Sweep the schedule's `part` of so many, all where it names none."""
+def take_part(event: Event, context: Any, *, name: str = "Sweeps", kinds: Kinds = is_for_all) -> dict[str, int]:
+    """Sweep the schedule's `part` of so many, all where it names none. Counts the run under its name."""
     part, of = event.get("part", 0), event.get("of", 1)
     if not (type(part) is type(of) is int and 0 <= part < of):
         raise ValueError("These are no parts of a sweep.")
     remaining = context.get_remaining_time_in_millis() / 1000 - REST if context else 600
     seconds = min(SWEEP_SECONDS, remaining)
-    outcomes = sweep(seconds=seconds, spare=remaining - seconds, part=part, of=of)
-    count("Sweeps")
+    outcomes = sweep(seconds=seconds, spare=remaining - seconds, part=part, of=of, kinds=kinds)
+    count(name)
     count("SweepFailed", outcomes["failed"] + outcomes["missing"] + outcomes["unclear"])
     for outcome, number in outcomes.items():
         if outcome != "failed":

@@ -22,7 +22,7 @@ from recordings.analysis.decoding import SECONDS
 from recordings.completion import complete, give_up, verify
 from recordings.keys import RecordingId, UserId
 from recordings.library import Unclear
-from recordings.models import SHARDS, Ledger, Recording, Work
+from recordings.models import SHARDS, Ledger, Recording, Work, is_for_all
 from recordings.shares.excerpts import tend
 from recordings.transactions import defer, finish_work
 from recordings.trash import continue_emptying, finish_purge, purge
@@ -30,6 +30,7 @@ from recordings.trash import continue_emptying, finish_purge, purge
 log = logging.getLogger(__name__)
 
 Report = Callable[[str, RecordingId, UserId], None]
+Kinds = Callable[[str], bool]  # of a row's id: whether this run does it
 
 PAGE = 1000  # rows that are listed at once
 SLICE = 20.0  # seconds of a long work, until others have their turn
@@ -49,22 +50,25 @@ def sweep(
     part: int = 0,
     of: int = 1,
     dry_run: bool = False,
+    kinds: Kinds = is_for_all,
     report: Report = lambda *_: None,
 ) -> Counter[str]:
     """Do what is due, beginning nothing after `seconds`; what is under way then has `spare` seconds more. With
     `dry_run`, only say what that is. A fault in one holds up no other, and no account another.
 
-    Sweeps may run beside each other; each of the parts 0 to `of` - 1 has shards of its own. `report` hears each
-    outcome, with the row's id and its account's. Returns how many of each there were.
+    Sweeps may run beside each other; each of the parts 0 to `of` - 1 has shards of its own, and `kinds`
+    of work. `report` hears each outcome, with the row's id and its account's. Returns how many of each there were.
     """
-    run = begin(seconds=seconds, spare=spare, shards=SHARDS[part::of], dry_run=dry_run, report=report)
+    run = begin(seconds=seconds, spare=spare, shards=SHARDS[part::of], dry_run=dry_run, kinds=kinds, report=report)
     run.work() if dry_run or not THREADS else run.work_together()
     if not run.turns.is_over:
         run.outcomes["postponed"] += 1
     return run.outcomes
 
 
-def begin(*, seconds: float, spare: float, shards: Sequence[str], dry_run: bool, report: Report) -> "Sweep":
+def begin(
+    *, seconds: float, spare: float, shards: Sequence[str], dry_run: bool, report: Report, kinds: Kinds = is_for_all
+) -> "Sweep":
     """A run that nobody works on yet."""
     until, moment = time.monotonic() + seconds, now()
 
@@ -75,7 +79,7 @@ def begin(*, seconds: float, spare: float, shards: Sequence[str], dry_run: bool,
 
     # In a dry run nothing goes away, and each pass would have to list it all again.
     most = {"per_account": inf, "window": inf} if dry_run else {}
-    return Sweep(Turns(shards, LANES, lane_of, **most), settle, moment, until, report)
+    return Sweep(Turns(shards, LANES, lane_of, **most), settle, moment, until, report, kinds)
 
 
 def lane_of(id: str) -> str:
@@ -93,6 +97,7 @@ class Sweep:
     moment: str
     until: float
     report: Report = lambda *_: None
+    kinds: Kinds = is_for_all
     outcomes: Counter[str] = field(default_factory=Counter)
     moved: Condition = field(default_factory=Condition)
 
@@ -135,10 +140,11 @@ class Sweep:
 
     def read(self, page: Page) -> tuple[list[Key], Any] | None:
         try:
-            return Recording.due(page.shard, self.moment, after=page.after, limit=PAGE)
+            keys, after = Recording.due(page.shard, self.moment, after=page.after, limit=PAGE)
         except Exception:
             log.exception("The sweep could not list shard %s", page.shard)
             return None
+        return [key for key in keys if self.kinds(key[0])], after
 
     def see_to(self, row: Row) -> str:
         """Settle it, and say what became of it. What has a fault of its own comes again later."""

@@ -79,6 +79,7 @@ CHANGES_TABLE = required("CHANGES_TABLE", "recorder-changes")
 RECORDINGS_BUCKET = required("RECORDINGS_BUCKET", "recorder-files")
 DECODE_FUNCTION = env("DECODE_FUNCTION")  # a Lambda function that decodes; without one, whoever handles events does
 DECODE_ANSWERS = env("DECODE_ANSWERS")  # the ARN of the queue that its answers come through
+CLOSING_ROLE = env("CLOSING_ROLE")  # who alone may erase old versions, if not everybody: closings are left to it
 
 # Policy. Sizes are bytes.
 GUEST_LOGIN = envbool("GUEST_LOGIN", LOCAL)

@@ -2,7 +2,7 @@
 
 from recordings.models.allowance import Allowance
 from recordings.models.changes import Change, Grave, Ledger, life_of
-from recordings.models.due import OLD_SHARDS, SHARDS, Excerpt, Work, due_shard, stands_in
+from recordings.models.due import OLD_SHARDS, SHARDS, Excerpt, Work, due_shard, is_closing, is_for_all, stands_in
 from recordings.models.recording import MULTIPART, STATUSES, Declaration, Marker, Recording, used_bytes
 from recordings.models.shares import Share, ShareEntry
 
@@ -23,6 +23,8 @@ __all__ = [
     "ShareEntry",
     "Work",
     "due_shard",
+    "is_closing",
+    "is_for_all",
     "life_of",
     "stands_in",
     "used_bytes",

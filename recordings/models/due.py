@@ -26,6 +26,16 @@ def stands_in(shard: str | None, id: str) -> bool:
     return bool(shard) and due_shard(id).startswith(str(shard))
 
 
+def is_closing(id: str) -> bool:
+    """Whether it is work that erases an account (or looks whether a guest's is to be), which may be a role's own."""
+    return id.startswith("account:")
+
+
+def is_for_all(id: str) -> bool:
+    """Whether every sweep does what such a row waits for, and not one role alone."""
+    return not (settings.CLOSING_ROLE and is_closing(id))
+
+
 class Work(Table):
     """Something for the sweep to do for an account, in the table of recordings so that `by_due` finds it.
 

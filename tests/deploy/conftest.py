@@ -155,5 +155,10 @@ def event_role(stack: None) -> Role:
 
 
 @pytest.fixture
+def closing_role(stack: None) -> Role:
+    return role(physical("ClosingRole"))
+
+
+@pytest.fixture
 def decode_role(stack: None) -> Role:
     return role(physical("DecodeRole"))

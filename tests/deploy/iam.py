@@ -9,6 +9,7 @@ import fnmatch
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -155,8 +156,15 @@ def acting_as(role: Role) -> Iterator[Role]:
 
     def check(params: dict[str, Any], model: Any, **_: Any) -> None:
         for need in needs(model.name, params):
-            if not role.ask(need):
+            if not role.ask(need) and model.name != "DeleteObjects":
                 raise denied(model.name, f"{need[0]} on {need[1]}")
+
+    def refuse(model: Any, context: dict[str, Any], **_: Any) -> Any:
+        """S3 answers DeleteObjects all the same, with what was denied."""
+        if model.name != "DeleteObjects" or all(role.allows(*need) for need in needs(model.name, context["asked"])):
+            return None
+        errors = [{"Key": each["Key"], "Code": "AccessDenied"} for each in context["asked"]["Delete"]["Objects"]]
+        return SimpleNamespace(status_code=200), {"Errors": errors, "ResponseMetadata": {"HTTPStatusCode": 200}}
 
     def missing(parsed: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
         """S3 says 404 only to those who may list; to others a missing object is forbidden."""
@@ -171,6 +179,7 @@ def acting_as(role: Role) -> Iterator[Role]:
     with (
         hooked("before-parameter-build", check),
         hooked("provide-client-params", remember),
+        hooked("before-call", refuse),
         hooked("after-call", missing),
     ):
         yield role

@@ -11,7 +11,10 @@ STAND_IN = """#!/bin/sh
 [ "$1" != login ] || cat >/dev/null
 echo "$(basename "$0") $*" >>"$CALLS"
 case "$*" in
-*get-caller-identity*) echo 123456789012 ;;
+*get-caller-identity*) printf '123456789012\t%s\n' "${CALLER:-arn:aws:iam::123456789012:user/me}" ;;
+*RoleARN*) echo "${SERVICE_ROLE:-None}" ;;
+*DeployRoles*ParameterValue*) echo "${DEPLOY_ROLES:-}" ;;
+*BreakGlassRole*ParameterValue*) echo "${BREAK_GLASS:-}" ;;
 *describe-repositories*) exit "${NO_REPOSITORY:-0}" ;;
 *get-login-password*) echo secret ;;
 esac
@@ -62,6 +65,52 @@ def test_another_engine_and_no_repository_twice(tmp_path: Path) -> None:
     calls = deploy(tmp_path, ENGINE="podman", ARCH="arm64")
     assert any(call.startswith("podman build --platform linux/arm64") for call in calls)
     assert not any("create-repository" in call for call in calls)
+
+
+ACCOUNT = "arn:aws:iam::123456789012"
+ADMIN = "arn:aws:sts::123456789012:assumed-role/Admin/me@example.org"
+ROLES = f"{ACCOUNT}:role/Admin,{ACCOUNT}:role/*/Admin"
+USER = f"{ACCOUNT}:user/me"
+SERVICE = f"{ACCOUNT}:role/cloudformation"
+ROOT_USER = f"{ACCOUNT}:root"
+
+
+@pytest.mark.parametrize(
+    ("environ", "roles"),
+    [
+        ({"CALLER": ADMIN}, ROLES),
+        ({"CALLER": USER}, USER),
+        ({"CALLER": ADMIN, "SERVICE_ROLE": SERVICE}, SERVICE),
+        ({"CALLER": ADMIN.replace("aws", "aws-cn", 1)}, ROLES.replace("aws:", "aws-cn:")),
+        ({"CALLER": ADMIN, "DEPLOY_ROLES": f"{USER},{ROLES}"}, f"{USER},{ROLES}"),
+        (
+            {"CALLER": ADMIN, "DEPLOY_ROLES": f"{ACCOUNT}:role/aws-reserved/x/Admin"},
+            "role/aws-reserved",
+        ),
+        ({"CALLER": ADMIN, "DEPLOY_ROLES": USER, "BREAK_GLASS": f"{ACCOUNT}:role/Admin"}, USER),
+        ({"CALLER": ROOT_USER, "DEPLOY_ROLES": USER}, USER),
+    ],
+)
+def test_who_deploys_guards_the_bucket_from_then_on(tmp_path: Path, environ: dict[str, str], roles: str) -> None:
+    (deployed,) = [call for call in deploy(tmp_path, TAG="v1", **environ) if "cloudformation deploy" in call]
+    (given,) = [word for word in deployed.split() if word.startswith("DeployRoles=")]
+    assert roles in given
+    assert given.count("arn:") == roles.count("arn:") or roles.startswith("role/")
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"CALLER": ADMIN, "DEPLOY_ROLES": USER},
+        {"CALLER": USER, "DEPLOY_ROLES": ROLES},
+        {"CALLER": ADMIN, "DEPLOY_ROLES": ROLES, "SERVICE_ROLE": SERVICE},
+    ],
+)
+def test_whom_the_policy_would_refuse_deploys_nothing(tmp_path: Path, environ: dict[str, str]) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        deploy(tmp_path, **environ)
+    assert b"DeployRoles" in refused.value.stderr
+    assert not any("deploy " in call or "docker" in call for call in (tmp_path / "calls").read_text().splitlines())
 
 
 def test_an_unknown_architecture_is_refused_before_anything_is_called(tmp_path: Path) -> None:

@@ -151,7 +151,8 @@ def test_the_bucket_is_encrypted_and_takes_no_plain_http() -> None:
     (rule,) = bucket()["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
     (policy,) = of_type("AWS::S3::BucketPolicy").values()
-    conditions = [each["Condition"] for each in policy["Properties"]["PolicyDocument"]["Statement"]]
+    statements = policy["Properties"]["PolicyDocument"]["Statement"]
+    conditions = [each["Condition"] for each in statements if "Condition" in each]
     assert {"Bool": {"aws:SecureTransport": "false"}} in conditions
 
 
@@ -165,14 +166,19 @@ def test_s3_tells_the_event_function_of_new_objects_and_may_call_it() -> None:
 
 
 def test_the_schedule_sweeps_every_shard_and_no_run_meets_the_next_of_its_part() -> None:
-    rules = [each["Properties"] for each in of_type("AWS::Events::Rule").values()]
-    assert {each["ScheduleExpression"] for each in rules} == {"rate(5 minutes)"}
+    all_rules = {name: each["Properties"] for name, each in of_type("AWS::Events::Rule").items()}
+    assert {each["ScheduleExpression"] for each in all_rules.values()} == {"rate(5 minutes)"}
+    closing = all_rules.pop("ClosingFunctionClose")
+    assert json.loads(closing["Targets"][0]["Input"]) == {"source": "aws.events"}  # every shard
+    rules = list(all_rules.values())
     assert lambda_handler.SWEEP_SECONDS < 5 * 60
     events = [json.loads(each["Targets"][0]["Input"]) for each in rules]
     assert all(lambda_handler.is_schedule(event) for event in events)
     swept = [shard for event in events for shard in SHARDS[event["part"] :: event["of"]]]
     assert sorted(swept) == sorted(SHARDS)
-    timeout = translated()["Resources"]["EventFunction"]["Properties"]["Timeout"]
+    (timeout,) = {
+        translated()["Resources"][f"{each}Function"]["Properties"]["Timeout"] for each in ("Event", "Closing")
+    }
     assert timeout - lambda_handler.REST > lambda_handler.SWEEP_SECONDS + SECONDS / 2, (
         "what is begun last has its time"
     )
@@ -219,7 +225,7 @@ def test_answers_of_what_decodes_reach_the_event_function_and_no_order_is_lost()
 
 
 @pytest.mark.usefixtures("stack")
-@pytest.mark.parametrize("function", ["HttpFunction", "EventFunction"])
+@pytest.mark.parametrize("function", ["HttpFunction", "EventFunction", "ClosingFunction"])
 def test_a_function_starts_in_its_environment(function: str) -> None:
     """With every parameter at its default. Lambda itself adds the region and the function's name."""
     environ = environment(physical(function))
@@ -238,8 +244,9 @@ def test_what_settings_read_comes_from_the_template_or_is_left_out_for_a_reason(
     assert all(len(reason) > 10 for reason in LEFT_OUT.values())
     read = {name.replace("<NAME>", "SSO") for name in read_by_settings()} - MEANINGLESS
     functions = of_type("AWS::Lambda::Function")
-    assert functions.keys() == {"HttpFunction", "EventFunction", "DecodeFunction"}
-    for function in (functions["HttpFunction"], functions["EventFunction"]):  # the third one has nothing
+    assert functions.keys() == {"HttpFunction", "EventFunction", "ClosingFunction", "DecodeFunction"}
+    assert "Environment" not in functions.pop("DecodeFunction")["Properties"]
+    for function in functions.values():
         given = function["Properties"]["Environment"]["Variables"]
         assert given.keys() & LEFT_OUT.keys() == set()
         assert given.keys() | LEFT_OUT.keys() == read
@@ -317,11 +324,11 @@ def test_the_gateway_logs_routes_and_no_paths() -> None:
 
 def test_every_log_group_forgets_and_every_function_has_one() -> None:
     groups = of_type("AWS::Logs::LogGroup")
-    assert len(groups) == 4
+    assert len(groups) == 5
     assert all(each["Properties"]["RetentionInDays"] == {"Ref": "LogDays"} for each in groups.values())
     functions = of_type("AWS::Lambda::Function")
     assert {name: each["Properties"]["LoggingConfig"]["LogGroup"]["Ref"] for name, each in functions.items()} == {
-        f"{name}Function": f"{name}Log" for name in ("Http", "Event", "Decode")
+        f"{name}Function": f"{name}Log" for name in ("Http", "Event", "Closing", "Decode")
     }
 
 
@@ -338,8 +345,8 @@ def test_there_is_an_alarm_for_each_thing_that_needs_a_person() -> None:
     assert all(len(each["AlarmDescription"]) > 40 for each in alarms)
     ours = {each["MetricName"] for each in alarms if each["Namespace"] == {"Ref": "AWS::StackName"}}
     source = (TEMPLATE.parent / "operations/lambda_handler.py").read_text()
-    assert len(ours) == 2
-    assert all(f'count("{name}"' in source for name in ours)
+    assert len(ours) == 3
+    assert all(f'count("{name}"' in source or f'name="{name}"' in source or f'= "{name}"' in source for name in ours)
 
 
 def test_every_parameter_says_what_it_is_and_is_used() -> None:
