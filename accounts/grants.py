@@ -31,8 +31,10 @@ def id_of(grant: str) -> str:
 def redeem(grant: str) -> Session | None:
     """The session that a grant speaks for, if both are still good. One GetItem."""
     try:
-        user_id, session_id, *_ = signing.loads(grant, salt=SALT, max_age=SECONDS)
+        user_id, session_id, *more = signing.loads(grant, salt=SALT, max_age=SECONDS)
     except (signing.BadSignature, ValueError):
+        return None
+    if len(more) > 1:  # none in those of earlier versions
         return None
     session = Session.find(user_id, session_id)
     return session if session and session.expires_at > time.time() else None

@@ -188,7 +188,7 @@ def worthless(alice: Client, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         "of another salt": signing.dumps(session, salt="web.signin"),
         "a cursor": alice.get("recordings/changes/").json["cursor"],
         "of another form": signing.dumps({"id": alice.user_id}, salt=grants.SALT),
-        "of too many": signing.dumps([*session, "more"], salt=grants.SALT),
+        "of too many": signing.dumps([*session, "more", "still more"], salt=grants.SALT),
         "of numbers": signing.dumps([1, 2], salt=grants.SALT),
     }
 
@@ -274,7 +274,7 @@ def test_a_grant_reaches_no_upload_of_somebody_else(alice: Client, charlie: Clie
     pairs = [
         (upload["key"], f"recordings/{alice.user_id}/{tail}", upload["uploadId"]),
         (f"{own}/{hers.id}/{hers.attempt}", f"{own}/{tail}", upload["uploadId"]),
-        (f"recordings/{alice.user_id}/{uppy['key'].split('/')[2]}/x", f"recordings/{'1' * 32}/{tail}", "u"),
+        (f"recordings/{alice.user_id}/{uppy['key'].split('/')[2]}/{'2' * 32}", f"recordings/{'1' * 32}/{tail}", "u"),
     ]
     for real, made_up, upload_id in pairs:
         found = uppy_calls(his, {"key": real, "uploadId": upload_id})

@@ -30,7 +30,7 @@ MOST_ANSWER = 2**17  # bytes
 MOST_PIECE = 2**18
 EXCERPT_BYTES = 64_000  # for each second of an excerpt: four times what its encoder is told to make
 START = "import sys; sys.path[:] = sys.argv[1:]; from recordings.analysis.decoder import serve; serve(0, 1)"
-ROOT = str(Path(__file__).resolve().parent.parent)
+ROOT = str(Path(__file__).resolve().parents[2])
 # Threads of OpenBLAS map memory that counts. Lambda's Python finds its library by the last one.
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 ENVIRONMENT |= {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}

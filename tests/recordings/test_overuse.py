@@ -6,7 +6,9 @@ import pytest
 import requests
 from pytest_django import Settings
 
+from accounts.models import Account
 from aws import s3
+from recordings.models import Ledger
 from tests.client import Client, send, sha256
 from tests.recordings.test_events import tell
 from tests.state import check_books, failing, kept, ledger, objects, put, row, snapshot, undoable
@@ -87,7 +89,8 @@ def test_apps_and_pages_in_turns_hold_one_upload(alice: Client) -> None:
 
 def grown_up(client: Client) -> Uppy:
     """Guests may not send parts of any length."""
-    ledger(client.user_id).update([type(ledger(client.user_id)).is_guest.set(False)])
+    Ledger(client.user_id, 0).update([Ledger.is_guest.set(False)])
+    Account(client.user_id, "account").update([Account.is_guest.set(False)])
     return Uppy(client)
 
 
