@@ -11,14 +11,15 @@ from django.core.management import CommandError, call_command
 
 from accounts.models import Account
 from lib.clock import now
-from recordings.models import Recording
+from recordings.models import Grave, Recording
 from tests.accounts.conftest import SignIn
 from tests.accounts.test_identities import identities, link
 from tests.client import Client, sha256, sign_up
 from tests.mirror import Mirror, stored
+from tests.recordings.test_events import tell
 from tests.recordings.test_following import soon
 from tests.recordings.test_verifying import verify
-from tests.state import TABLES, kept, ledger, objects, row
+from tests.state import TABLES, calls, kept, ledger, objects, put, row
 
 KEPT, PURGED, EDITED, SHARED = b"kept" * 9, b"purged" * 9, b"edited" * 9, b"shared" * 9
 
@@ -173,6 +174,21 @@ def test_a_later_life_is_not_purged_for_an_earlier_one(alice: Client, ids: dict[
     assert carry(restore) == []
     assert Recording.find(again["id"], alice.user_id)
     assert sha256(PURGED) == kept(alice.user_id, again["id"]).sha256
+
+
+def test_late_bytes_of_what_was_purged_again_cost_one_look(alice: Client, ids: dict[bytes, str]) -> None:
+    """What the restore took away of a purge is there again, its grave too."""
+    purged = kept(alice.user_id, ids[PURGED])
+    restore = Restore()
+    alice.delete(f"recordings/{purged.id}/?permanent=true")
+    restore.bring_back()
+    assert Grave.find(alice.user_id, Grave.place(purged.id, purged.life)) is None
+    assert carry(restore) == ["purged", "versions"]
+    put(purged.key, PURGED)
+    with calls() as sent:
+        assert tell(purged.key) == {"orphan": 1}
+    assert "Query" not in sent
+    assert purged.key not in objects()
 
 
 @pytest.mark.parametrize("moment", ["yesterday", "2026-11-24T09:00:00"])
