@@ -17,10 +17,10 @@ from ministack.core import persistence  # type: ignore[import-untyped]
 from ministack.services import dynamodb, s3, sqs  # type: ignore[import-untyped]
 
 from local.files import MISSING, Files, Part
-from local.journal import DamagedError, Journal, Key, State
+from local.journal import DamagedError, Journal, Key, Record, State
 from local.objects import Objects, buckets_meta, name_of, plain, queues_meta
 from local.rows import Rows, expired, row, rows_of, set_row, tables_meta
-from local.stores import Record, unpacked
+from local.stores import unpacked
 
 log = logging.getLogger("durable")
 

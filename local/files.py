@@ -5,8 +5,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from local.journal import sync, sync_directory
-from local.stores import Record
+from local.journal import Record, sync, sync_directory
 
 log = logging.getLogger("files")
 

@@ -23,6 +23,7 @@ from typing import Any
 log = logging.getLogger("journal")
 
 Key = tuple[str, ...]
+Record = dict[str, Any]  # of ministack's, which has others for each thing that it keeps
 State = dict[Key, Any]
 
 COMPACT_AT = 16 * 2**20  # bytes of a journal, or as many as the snapshot has: reading it takes a second or two

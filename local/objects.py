@@ -7,8 +7,8 @@ from ministack.core.responses import AccountRegionScopedDict, get_account_id  # 
 from ministack.services import s3, sqs  # type: ignore[import-untyped]
 
 from local.files import Files, Part
-from local.journal import Journal, Key
-from local.stores import FULL, Answer, Handle, Record, packed
+from local.journal import Journal, Key, Record
+from local.stores import FULL, Answer, Handle, packed
 
 log = logging.getLogger("objects")
 

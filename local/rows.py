@@ -15,8 +15,8 @@ from ministack.core.responses import (  # type: ignore[import-untyped]
 )
 from ministack.services import dynamodb  # type: ignore[import-untyped]
 
-from local.journal import Journal, Key, State
-from local.stores import FULL, Answer, Asked, Handle, Record, packed, unpacked
+from local.journal import Journal, Key, Record, State
+from local.stores import FULL, Answer, Asked, Handle, packed, unpacked
 
 log = logging.getLogger("rows")
 

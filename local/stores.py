@@ -6,9 +6,8 @@ from typing import Any
 
 from ministack.core import persistence  # type: ignore[import-untyped]
 
-from local.journal import State
+from local.journal import Record, State
 
-Record = dict[str, Any]  # of ministack's, which has others for each thing that it keeps
 Asked = dict[str, Any]  # of DynamoDB: a call's JSON
 Answer = tuple[int, Record, Any]  # status, headers, body
 Handle = Callable[..., Awaitable[Answer]]

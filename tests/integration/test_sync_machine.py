@@ -59,7 +59,8 @@ def committed() -> Iterator[list[Commit]]:
     def note(http_response: Any, context: dict[str, Any], **_: Any) -> None:
         for row in context["changes"] if http_response.status_code == 200 else []:
             deleted, version = "deleted" in row, int(row["version"]["N"])
-            commits.append(Commit(version, row["recording_id"]["S"], deleted, threading.get_ident()))
+            if version > 0:  # a grave takes none
+                commits.append(Commit(version, row["recording_id"]["S"], deleted, threading.get_ident()))
 
     events = dynamo().client.meta.events
     hooks: dict[str, Callable[..., None]] = {"before-call": remember, "after-call": note}

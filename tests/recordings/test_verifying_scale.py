@@ -92,7 +92,7 @@ def test_a_run_goes_on_where_it_stopped(people: list[Client], tmp_path: Path, mo
     output = io.StringIO()
     with pytest.raises(KeyboardInterrupt):
         call_command("verify_storage", "--resume", str(note), stdout=output)
-    assert len(note.read_text().splitlines()) == 16 + 3
+    assert len(note.read_text().splitlines()) == 2 * 16 + 3
     monkeypatch.undo()
     monkeypatch.setattr(verifying, "GRACE", -60.0)
     with calls() as sent:
