@@ -24,7 +24,12 @@ read -r account caller <<<"$identity"
 registry=$account.dkr.ecr.$region.amazonaws.com
 
 # They alone may change what keeps old versions. Before anything is built: whoever the policy refuses deploys nothing.
-asked() { aws cloudformation describe-stacks --stack-name "$stack" --output text --query "$1" 2>/dev/null || true; }
+# Nothing is known of a stack that is not there; of one that can't be asked for, nothing may be taken for granted.
+asked() {
+    local said
+    said=$(aws cloudformation describe-stacks --stack-name "$stack" --output text --query "$1" 2>&1) && echo "$said" && return
+    case $said in *"does not exist"*) ;; *) echo "$said" >&2 && return 2 ;; esac
+}
 deployer=$(asked 'Stacks[0].RoleARN') # the stack's service role, if it has one
 case $deployer in arn:*) ;; *) deployer=$caller ;; esac
 roles=$deployer
@@ -32,7 +37,7 @@ case $deployer in
 arn:*:assumed-role/*) # a session's ARN leaves out the path of its role, whose name alone is unique
     name=${deployer#*:assumed-role/} partition=${deployer#arn:}
     deployer=arn:${partition%%:*}:iam::$account:role/${name%%/*}
-    roles=$deployer,arn:${partition%%:*}:iam::$account:role/*/${name%%/*}
+    roles="$deployer,arn:${partition%%:*}:iam::$account:role/*/${name%%/*}"
     ;;
 esac
 known=$(asked "Stacks[0].Parameters[?ParameterKey=='DeployRoles'].ParameterValue")

@@ -2,7 +2,7 @@
 
 Bytes prove themselves: a recording's id and its row hold their SHA-256, so a stored version can be read and known to
 be what a row has lost. An object is deleted only where its recording stands verified without it, or where its owner
-had the recording deleted for good; a versioned bucket keeps even that for a week.
+had the recording deleted for good; a versioned bucket keeps even that for 35 days.
 """
 
 from collections.abc import Callable

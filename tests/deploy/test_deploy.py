@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 STAND_IN = """#!/bin/sh
 [ "$1" != login ] || cat >/dev/null
 echo "$(basename "$0") $*" >>"$CALLS"
+case "$*" in *RoleARN* | *Parameters*) [ -z "$STACK_ERROR" ] || { echo "$STACK_ERROR" >&2; exit 254; } ;; esac
 case "$*" in
 *get-caller-identity*) printf '123456789012\t%s\n' "${CALLER:-arn:aws:iam::123456789012:user/me}" ;;
 *RoleARN*) echo "${SERVICE_ROLE:-None}" ;;
@@ -111,6 +112,22 @@ def test_whom_the_policy_would_refuse_deploys_nothing(tmp_path: Path, environ: d
         deploy(tmp_path, **environ)
     assert b"DeployRoles" in refused.value.stderr
     assert not any("deploy " in call or "docker" in call for call in (tmp_path / "calls").read_text().splitlines())
+
+
+def test_a_stack_that_is_not_there_yet_is_none(tmp_path: Path) -> None:
+    calls = deploy(tmp_path, STACK_ERROR="An error occurred (ValidationError): Stack with id recorder does not exist")
+    assert any("cloudformation deploy" in call for call in calls)
+
+
+@pytest.mark.parametrize("error", ["An error occurred (Throttling): Rate exceeded", "(AccessDenied): not authorized"])
+def test_of_a_stack_that_can_not_be_asked_for_nothing_is_taken_for_granted(tmp_path: Path, error: str) -> None:
+    """Who may change the bucket's policy would be forgotten."""
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        deploy(tmp_path, STACK_ERROR=error)
+    assert error in failed.value.stderr.decode()
+    calls = (tmp_path / "calls").read_text()
+    assert "docker build" not in calls
+    assert "cloudformation deploy" not in calls
 
 
 def test_an_unknown_architecture_is_refused_before_anything_is_called(tmp_path: Path) -> None:
